@@ -1,0 +1,169 @@
+//! The transports: how bytes move between two processes, and nothing else.
+//!
+//! # The contract
+//!
+//! A transport is one file. It gives a [`Listener`] and a `connect` function, and both end in a
+//! [`Stream`]: two halves, one to read and one to write, that carry bytes in order and without loss, and
+//!
+//! - **end**: reading gives 0 bytes once the peer has shut down its writing half or is dead, whatever
+//!   killed it; writing then fails. A transport needs no timer for this: the kernel closes what the peer
+//!   held.
+//! - **push back**: a write that the peer does not read becomes pending after a bounded number of bytes.
+//! - **cross threads before use**: what a listener accepts ([`Accepted`]) belongs to no runtime until
+//!   [`Accepted::attach`] is called on the thread that will serve it.
+//! - **leave nothing behind**: a listener that is dropped removes the names that it made, and those only;
+//!   one that finds the names of a dead server replaces them; one that finds a live server refuses.
+//!
+//! A transport knows nothing of Cap'n Proto: frames, calls and limits are above it, in
+//! [`rpc`](crate::rpc) and [`message`](crate::message).
+
+pub mod memory;
+pub mod pipe;
+pub mod tcp;
+pub mod unix;
+
+use std::fmt;
+use std::io;
+
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{Address, Result};
+
+/// The half of a stream that is read.
+pub type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
+/// The half of a stream that is written.
+pub type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A connected stream of bytes, on the runtime of this thread.
+pub struct Stream {
+    /// Bytes from the peer.
+    pub reader: ReadHalf,
+    /// Bytes to the peer.
+    pub writer: WriteHalf,
+    /// Who the peer is.
+    pub peer: Peer,
+}
+
+/// Who is at the other end, as far as the transport can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// The transport that it came over: `tcp`, `unix`, `pipe` or `memory`.
+    pub transport: &'static str,
+    /// Its IP address and port, over TCP.
+    pub socket_address: Option<std::net::SocketAddr>,
+    /// Its process and user, where the kernel vouches for them.
+    pub credentials: Option<Credentials>,
+}
+
+/// A process and its user, as the kernel reports them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The process id, where it is known.
+    pub pid: Option<u32>,
+    /// The effective user id.
+    pub uid: u32,
+    /// The effective group id.
+    pub gid: u32,
+}
+
+/// A connection that was accepted and belongs to no runtime yet.
+pub struct Accepted {
+    /// Who the peer is.
+    pub peer: Peer,
+    attach: Box<dyn FnOnce() -> io::Result<(ReadHalf, WriteHalf)> + Send>,
+}
+
+/// Accepts connections at one address.
+pub trait Listener: Send {
+    /// The address with what the system chose filled in (the port).
+    fn address(&self) -> &Address;
+
+    /// The next connection. Dropping the future loses nothing. An error concerns one connection and not
+    /// the listener, unless it repeats.
+    fn accept(&mut self) -> BoxFuture<'_, Result<Accepted>>;
+}
+
+/// How to listen.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ListenOptions {
+    /// Permission bits of the socket or FIFO that is made, as in `0o600` (the default: this user alone).
+    pub mode: u32,
+    /// Connections that may wait to be accepted.
+    pub backlog: i32,
+    /// How long a peer may take over a handshake, for the transports that have one.
+    pub handshake_timeout: std::time::Duration,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        ListenOptions { mode: 0o600, backlog: 1024, handshake_timeout: crate::Limits::DEFAULT.handshake_timeout }
+    }
+}
+
+/// Listens at an address. Must be called on a tokio runtime, as must [`connect`].
+pub async fn listen(address: &Address, options: &ListenOptions) -> Result<Box<dyn Listener>> {
+    Ok(match address {
+        Address::Tcp { host, port } => Box::new(tcp::listen(host, *port, options).await?),
+        Address::Unix(_) | Address::UnixAbstract(_) => Box::new(unix::listen(address, options)?),
+        Address::Pipe(path) => Box::new(pipe::listen(path, options)?),
+    })
+}
+
+/// Connects to an address.
+pub async fn connect(address: &Address) -> Result<Stream> {
+    match address {
+        Address::Tcp { host, port } => tcp::connect(host, *port).await,
+        Address::Unix(_) | Address::UnixAbstract(_) => unix::connect(address).await,
+        Address::Pipe(path) => pipe::connect(path).await,
+    }
+}
+
+impl Accepted {
+    /// What a listener gives: the peer, and how to attach its stream to the current runtime.
+    pub fn new(peer: Peer, attach: impl FnOnce() -> io::Result<(ReadHalf, WriteHalf)> + Send + 'static) -> Self {
+        Accepted { peer, attach: Box::new(attach) }
+    }
+
+    /// Attaches the stream to the runtime of this thread.
+    pub fn attach(self) -> Result<Stream> {
+        let (reader, writer) = (self.attach)().map_err(|e| crate::Error::os("attach a connection", e))?;
+        Ok(Stream { reader, writer, peer: self.peer })
+    }
+}
+
+impl Peer {
+    pub(crate) fn new(transport: &'static str) -> Self {
+        Peer { transport, socket_address: None, credentials: None }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.transport)?;
+        if let Some(address) = self.socket_address {
+            write!(f, " {address}")?;
+        }
+        if let Some(Credentials { pid, uid, .. }) = self.credentials {
+            match pid {
+                Some(pid) => write!(f, " process {pid} of user {uid}")?,
+                None => write!(f, " user {uid}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}

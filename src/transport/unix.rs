@@ -1,0 +1,175 @@
+//! Unix sockets, in the file system or in Linux's abstract namespace.
+//!
+//! The socket's file is made with its final permissions (`fchmod` before `bind`), so no one can connect
+//! in between. A file that a dead server left is replaced; a live server's never is: whether one lives is
+//! found by connecting to it, under a lock on the folder that every Shipmate server takes.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::{Path, PathBuf};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rustix::fs::{FlockOperation, Mode};
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::{Accepted, Credentials, ListenOptions, Listener, Peer, ReadHalf, Stream, WriteHalf};
+use crate::{Address, Error, Result};
+
+struct Unix {
+    listener: UnixListener,
+    address: Address,
+    _file: Option<OwnedName>,
+}
+
+/// A name in the file system that this process made and removes when it is done, unless another has
+/// taken its place.
+pub(super) struct OwnedName {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+/// Listens at a path or an abstract name.
+pub fn listen(address: &Address, options: &ListenOptions) -> Result<impl Listener + use<>> {
+    let failed = |e: io::Error| match e.kind() {
+        io::ErrorKind::AddrInUse => Error::AddressInUse { address: address.clone() },
+        _ => Error::os(format!("listen at {address}"), e),
+    };
+    let name = socket_name(address).map_err(failed)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).map_err(failed)?;
+    let file = match address {
+        Address::Unix(path) => {
+            let _guard = lock_folder_of(path).map_err(failed)?;
+            clear_stale(path, &name).map_err(failed)?;
+            rustix::fs::fchmod(&socket, Mode::from_raw_mode(options.mode)).map_err(|e| failed(e.into()))?;
+            socket.bind(&name).map_err(failed)?;
+            let file = OwnedName::of(path).map_err(failed)?;
+            // The umask may have taken bits away that were asked for.
+            std::fs::set_permissions(path, PermissionsExt::from_mode(options.mode)).map_err(failed)?;
+            socket.listen(options.backlog).map_err(failed)?;
+            Some(file)
+        }
+        _ => {
+            socket.bind(&name).map_err(failed)?;
+            socket.listen(options.backlog).map_err(failed)?;
+            None
+        }
+    };
+    let listener = UnixListener::from_std(StdListener::from(std::os::fd::OwnedFd::from(socket))).map_err(failed)?;
+    Ok(Unix { listener, address: address.clone(), _file: file })
+}
+
+/// Connects to a path or an abstract name.
+pub async fn connect(address: &Address) -> Result<Stream> {
+    let unreachable = |reason: String| Error::Unreachable { address: address.clone(), reason };
+    let connected = match address {
+        Address::Unix(path) => UnixStream::connect(path).await,
+        _ => connect_abstract(address).await,
+    };
+    let stream = connected.map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => unreachable("there is no such socket; start the server, or check the path".into()),
+        io::ErrorKind::ConnectionRefused => {
+            unreachable("no server listens on this socket any more; start it again".into())
+        }
+        io::ErrorKind::PermissionDenied => {
+            unreachable("this user may not write to the socket; see the server's option for its mode".into())
+        }
+        _ => unreachable(e.to_string()),
+    })?;
+    let peer = peer(&stream);
+    let (reader, writer) = halves(stream);
+    Ok(Stream { reader, writer, peer })
+}
+
+impl Listener for Unix {
+    fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn accept(&mut self) -> BoxFuture<'_, Result<Accepted>> {
+        async {
+            let (stream, _) = self.listener.accept().await.map_err(|e| Error::os("accept", e))?;
+            let peer = peer(&stream);
+            let stream = stream.into_std().map_err(|e| Error::os("accept", e))?;
+            Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(stream)?))))
+        }
+        .boxed()
+    }
+}
+
+impl OwnedName {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let metadata = std::fs::symlink_metadata(path)?;
+        Ok(OwnedName { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+    }
+}
+
+impl Drop for OwnedName {
+    fn drop(&mut self) {
+        let ours = std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == (self.device, self.inode));
+        if ours {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Holds the folder of `path` against other servers that are about to claim a name in it, until dropped.
+pub(super) fn lock_folder_of(path: &Path) -> io::Result<std::fs::File> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let folder = std::fs::File::open(folder)?;
+    rustix::fs::flock(&folder, FlockOperation::LockExclusive)?;
+    Ok(folder)
+}
+
+/// Removes the socket that a dead server left; fails with `AddrInUse` when the server lives.
+fn clear_stale(path: &Path, name: &SockAddr) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is not a socket is in the way"));
+        }
+        Ok(_) => {}
+    }
+    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    match probe.connect(name) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        // Connected, or its backlog is full: somebody listens.
+        _ => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+fn socket_name(address: &Address) -> io::Result<SockAddr> {
+    match address {
+        Address::Unix(path) => SockAddr::unix(path),
+        Address::UnixAbstract(name) => SockAddr::unix(format!("\0{name}")),
+        _ => unreachable!("transport/mod.rs sends only Unix addresses here"),
+    }
+}
+
+async fn connect_abstract(address: &Address) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    socket.connect(&socket_name(address)?)?;
+    UnixStream::from_std(std::os::unix::net::UnixStream::from(std::os::fd::OwnedFd::from(socket)))
+}
+
+fn peer(stream: &UnixStream) -> Peer {
+    let credentials = stream.peer_cred().ok().map(|cred| Credentials {
+        pid: cred.pid().and_then(|pid| u32::try_from(pid).ok()),
+        uid: cred.uid(),
+        gid: cred.gid(),
+    });
+    Peer { credentials, ..Peer::new("unix") }
+}
+
+fn halves(stream: UnixStream) -> (ReadHalf, WriteHalf) {
+    let (reader, writer) = stream.into_split();
+    (Box::new(reader), Box::new(writer))
+}
