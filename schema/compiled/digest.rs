@@ -7,7 +7,7 @@ use std::{fs, io};
 use sha2::{Digest, Sha256};
 
 /// Every `.capnp` file directly in `dir`, sorted by name.
-pub fn schema_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn schema_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = fs::read_dir(dir)?
         .collect::<io::Result<Vec<_>>>()?
         .into_iter()
@@ -19,7 +19,7 @@ pub fn schema_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// SHA-256, in hexadecimal, over the name and the contents of each file.
-pub fn digest(files: &[PathBuf]) -> io::Result<String> {
+pub(crate) fn digest(files: &[PathBuf]) -> io::Result<String> {
     let mut sha = Sha256::new();
     for file in files {
         let contents = fs::read(file)?;

@@ -1,0 +1,334 @@
+//! The decoder: bytes in, frames out, nothing else.
+
+use std::collections::VecDeque;
+
+use capnp::Word;
+
+use super::{Frame, WORD_BYTES};
+use crate::{Error, Limits, Result};
+
+/// Memory for a frame is taken at once up to this, and doubled from there as its bytes arrive: a peer
+/// that announces much and sends nothing costs nothing.
+const FIRST_ALLOCATION_BYTES: usize = 1 << 20;
+
+/// A frame with at least this much missing is worth reading straight into its own memory.
+const DIRECT_READ_BYTES: usize = 4 << 10;
+
+/// Takes the bytes of a stream as they come and gives the frames that they make.
+///
+/// What is wrong with a frame is reported once every frame before it was given out.
+pub struct Decoder {
+    frame_bytes_max: usize,
+    segments_max: usize,
+    state: State,
+    ready: VecDeque<Frame>,
+    error: Option<Error>,
+}
+
+enum State {
+    /// In the segment table; these bytes of it are here.
+    Table(Vec<u8>),
+    /// In the segments.
+    Body(Body),
+}
+
+struct Body {
+    words: Vec<Word>,
+    filled_bytes: usize,
+    total_words: usize,
+    ends: Vec<usize>,
+}
+
+/// What a complete segment table says.
+struct Table {
+    bytes: usize,
+    total_words: usize,
+    ends: Vec<usize>,
+}
+
+impl Decoder {
+    /// A decoder at the beginning of a stream.
+    pub fn new(limits: &Limits) -> Self {
+        Decoder {
+            frame_bytes_max: limits.frame_bytes_max,
+            segments_max: limits.segments_max,
+            state: State::Table(Vec::new()),
+            ready: VecDeque::new(),
+            error: None,
+        }
+    }
+
+    /// The next complete frame, or what is wrong with the stream after the last one.
+    pub fn next_frame(&mut self) -> Option<Result<Frame>> {
+        match self.ready.pop_front() {
+            Some(frame) => Some(Ok(frame)),
+            None => self.error.clone().map(Err),
+        }
+    }
+
+    /// Whether [`next_frame`](Self::next_frame) has something.
+    pub fn is_ready(&self) -> bool {
+        !self.ready.is_empty() || self.error.is_some()
+    }
+
+    /// Takes the next bytes of the stream, all of them.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && self.error.is_none() {
+            if let Err(error) = self.step(&mut bytes) {
+                self.error = Some(error);
+            }
+        }
+    }
+
+    /// Where the next bytes of the stream may be put without a copy, when a large frame is on its way.
+    /// [`filled`](Self::filled) says how many were.
+    pub fn space(&mut self) -> Option<&mut [u8]> {
+        let State::Body(body) = &mut self.state else { return None };
+        if self.error.is_some() || body.missing_bytes() < DIRECT_READ_BYTES {
+            return None;
+        }
+        body.grow();
+        Some(&mut Word::words_to_bytes_mut(&mut body.words)[body.filled_bytes..])
+    }
+
+    /// Says that the first `count` bytes of [`space`](Self::space) were filled.
+    pub fn filled(&mut self, count: usize) {
+        if let State::Body(body) = &mut self.state {
+            body.filled_bytes += count;
+            self.finish_body();
+        }
+    }
+
+    /// Takes the end of the stream: an error, after the last frame, unless it falls between two frames.
+    pub fn end(&mut self) {
+        let at_boundary = matches!(&self.state, State::Table(bytes) if bytes.is_empty());
+        if !at_boundary && self.error.is_none() {
+            let what = match &self.state {
+                State::Table(bytes) => format!("the stream ends after {} bytes of a segment table", bytes.len()),
+                State::Body(body) => format!(
+                    "the stream ends after {} of the {} bytes of a message",
+                    body.filled_bytes,
+                    body.total_words * WORD_BYTES
+                ),
+            };
+            self.error = Some(Error::Protocol { what });
+        }
+    }
+
+    fn step(&mut self, bytes: &mut &[u8]) -> Result<()> {
+        match &mut self.state {
+            State::Table(partial) if partial.is_empty() => match self.parse_table(bytes)? {
+                Some(table) => {
+                    *bytes = &bytes[table.bytes..];
+                    self.begin_body(table, bytes);
+                }
+                None => self.state = State::Table(std::mem::take(bytes).to_vec()),
+            },
+            State::Table(partial) => {
+                // One word at a time, until the table is complete: it is a rare and short way.
+                let mut partial = std::mem::take(partial);
+                let take = (WORD_BYTES - partial.len() % WORD_BYTES).min(bytes.len());
+                partial.extend_from_slice(&bytes[..take]);
+                *bytes = &bytes[take..];
+                match self.parse_table(&partial)? {
+                    Some(table) => self.begin_body(table, bytes),
+                    None => self.state = State::Table(partial),
+                }
+            }
+            State::Body(body) => {
+                body.take(bytes);
+                self.finish_body();
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the segment table at the beginning of `bytes`, if all of it is there.
+    fn parse_table(&self, bytes: &[u8]) -> Result<Option<Table>> {
+        let Some((first, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+        let segments = u64::from(u32::from_le_bytes(*first)) + 1;
+        if segments > self.segments_max as u64 {
+            return Err(limit("segments_max", self.segments_max, segments));
+        }
+        let segments = segments as usize;
+        let table_bytes = (4 * (segments + 1)).next_multiple_of(WORD_BYTES);
+        if bytes.len() < table_bytes {
+            return Ok(None);
+        }
+        let lengths = rest[..4 * segments].chunks_exact(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]));
+        let total_words: u64 = lengths.clone().map(u64::from).sum();
+        let frame_bytes = table_bytes as u64 + total_words * WORD_BYTES as u64;
+        if frame_bytes > self.frame_bytes_max as u64 {
+            return Err(limit("frame_bytes_max", self.frame_bytes_max, frame_bytes));
+        }
+        let ends = match segments {
+            1 => Vec::new(),
+            _ => lengths
+                .scan(0, |end, words| {
+                    *end += words as usize;
+                    Some(*end)
+                })
+                .collect(),
+        };
+        Ok(Some(Table { bytes: table_bytes, total_words: total_words as usize, ends }))
+    }
+
+    fn begin_body(&mut self, table: Table, bytes: &mut &[u8]) {
+        let Table { total_words, ends, .. } = table;
+        let first_words = total_words.min(FIRST_ALLOCATION_BYTES / WORD_BYTES);
+        let words = Word::allocate_zeroed_vec(first_words);
+        let mut body = Body { words, filled_bytes: 0, total_words, ends };
+        body.take(bytes);
+        self.state = State::Body(body);
+        self.finish_body();
+    }
+
+    fn finish_body(&mut self) {
+        if matches!(&self.state, State::Body(body) if body.missing_bytes() == 0)
+            && let State::Body(body) = std::mem::replace(&mut self.state, State::Table(Vec::new()))
+        {
+            self.ready.push_back(Frame { words: body.words, ends: body.ends });
+        }
+    }
+}
+
+impl Body {
+    fn missing_bytes(&self) -> usize {
+        self.total_words * WORD_BYTES - self.filled_bytes
+    }
+
+    /// Makes room for more bytes when what was allocated is full.
+    fn grow(&mut self) {
+        let allocated = self.words.len();
+        if self.filled_bytes == allocated * WORD_BYTES && allocated < self.total_words {
+            let mut grown = Word::allocate_zeroed_vec((allocated * 2).min(self.total_words));
+            grown[..allocated].copy_from_slice(&self.words);
+            self.words = grown;
+        }
+    }
+
+    /// Takes from `bytes` what belongs to this frame.
+    fn take(&mut self, bytes: &mut &[u8]) {
+        while self.missing_bytes() > 0 && !bytes.is_empty() {
+            self.grow();
+            let space = &mut Word::words_to_bytes_mut(&mut self.words)[self.filled_bytes..];
+            let count = space.len().min(bytes.len());
+            space[..count].copy_from_slice(&bytes[..count]);
+            self.filled_bytes += count;
+            *bytes = &bytes[count..];
+        }
+    }
+}
+
+fn limit(limit: &'static str, allowed: usize, seen: u64) -> Error {
+    let advice = "send less at a time, or raise the limit on the receiving side";
+    Error::Limit { limit, allowed: allowed as u64, seen, what: "a message of the peer", advice }
+}
+
+#[cfg(test)]
+mod tests {
+    use capnp::message::{Builder, HeapAllocator, ReaderSegments};
+    use capnp::serialize;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A message whose segments have these lengths, in words.
+    fn framed(segments: &[Vec<Word>]) -> Vec<u8> {
+        let segments: Vec<&[u8]> = segments.iter().map(|words| Word::words_to_bytes(words)).collect();
+        serialize::write_message_segments_to_words(&segments.as_slice())
+    }
+
+    fn any_segments() -> impl Strategy<Value = Vec<Vec<Word>>> {
+        let word = any::<u8>().prop_map(|b| capnp::word(b, 1, 2, 3, 4, 5, 6, 7));
+        prop::collection::vec(prop::collection::vec(word, 0..40), 1..6)
+    }
+
+    proptest! {
+        /// However the stream is cut, the same frames come out.
+        #[test]
+        fn frames_survive_any_cut(
+            messages in prop::collection::vec(any_segments(), 0..6),
+            cuts in prop::collection::vec(1usize..64, 1..64),
+        ) {
+            let stream: Vec<u8> = messages.iter().flat_map(|segments| framed(segments)).collect();
+            let mut decoder = Decoder::new(&Limits::DEFAULT);
+            let mut rest = stream.as_slice();
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() { break; }
+                let (now, later) = rest.split_at((*cut).min(rest.len()));
+                decoder.push(now);
+                rest = later;
+            }
+            decoder.end();
+            for segments in &messages {
+                let frame = decoder.next_frame().unwrap().unwrap();
+                prop_assert_eq!(frame.len(), segments.len());
+                for (id, words) in segments.iter().enumerate() {
+                    prop_assert_eq!(frame.get_segment(id as u32).unwrap(), Word::words_to_bytes(words));
+                }
+            }
+            prop_assert!(decoder.next_frame().is_none());
+        }
+
+        /// Random bytes are refused or make frames, and never take more memory than they are long.
+        #[test]
+        fn random_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..4096)) {
+            let mut decoder = Decoder::new(&Limits::DEFAULT);
+            decoder.push(&bytes);
+            decoder.end();
+            while let Some(Ok(_)) = decoder.next_frame() {}
+            if let State::Body(body) = &decoder.state {
+                prop_assert!(body.words.len() * WORD_BYTES <= FIRST_ALLOCATION_BYTES);
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_frame_is_read_into_its_own_memory_as_it_arrives() {
+        let mut message = Builder::new(HeapAllocator::new());
+        message.set_root::<capnp::data::Owned>(vec![7u8; 3 << 20].as_slice()).unwrap();
+        let stream = serialize::write_message_to_words(&message);
+        let mut decoder = Decoder::new(&Limits::DEFAULT);
+        decoder.push(&stream[..100]);
+        let mut at = 100;
+        while let Some(space) = decoder.space() {
+            let count = space.len().min(stream.len() - at).min(50_000);
+            assert!(space.len() <= 2 * at.max(FIRST_ALLOCATION_BYTES), "memory runs ahead of the bytes");
+            space[..count].copy_from_slice(&stream[at..at + count]);
+            decoder.filled(count);
+            at += count;
+        }
+        decoder.push(&stream[at..]);
+        let frame = decoder.next_frame().unwrap().unwrap().into_reader(&Limits::DEFAULT);
+        assert_eq!(frame.get_root::<capnp::data::Reader>().unwrap(), vec![7u8; 3 << 20]);
+    }
+
+    #[test]
+    fn an_error_comes_after_the_frames_before_it() {
+        let good = framed(&[vec![capnp::word(1, 0, 0, 0, 0, 0, 0, 0)]]);
+        for (bad, hint) in [
+            (u32::MAX.to_le_bytes().to_vec(), "segments_max"),
+            ([0u32.to_le_bytes(), u32::MAX.to_le_bytes()].concat(), "frame_bytes_max"),
+            (vec![1, 2, 3], "ends after 3 bytes of a segment table"),
+            (good[..good.len() - 1].to_vec(), "ends after 7 of the 8 bytes"),
+        ] {
+            let mut decoder = Decoder::new(&Limits::DEFAULT);
+            decoder.push(&[good.as_slice(), &bad].concat());
+            decoder.end();
+            assert!(decoder.next_frame().unwrap().is_ok());
+            let error = decoder.next_frame().unwrap().err().unwrap();
+            assert!(error.to_string().contains(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn as_many_segments_as_allowed_and_no_more() {
+        let limits = Limits::DEFAULT;
+        for (count, fine) in [(limits.segments_max, true), (limits.segments_max + 1, false)] {
+            let mut decoder = Decoder::new(&limits);
+            decoder.push(&framed(&vec![Vec::new(); count]));
+            assert_eq!(decoder.next_frame().unwrap().is_ok(), fine);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Frames: Cap'n Proto messages as they travel in a stream of bytes.
+//!
+//! A frame is Cap'n Proto's standard stream framing
+//! (<https://capnproto.org/encoding.html#serialization-over-a-stream>), little-endian:
+//!
+//! ```text
+//! u32        number of segments, minus one
+//! u32 * n    length of each segment, in words of 8 bytes
+//! u32        zero, if that is needed to reach a multiple of 8 bytes
+//! segments   one after the other
+//! ```
+//!
+//! [`Decoder`] is the protocol without any I/O: bytes go in, frames come out. [`FrameReader`] and
+//! [`FrameWriter`] put it on the two halves of a [`Stream`](crate::transport::Stream).
+
+mod decode;
+mod read;
+mod write;
+
+use capnp::Word;
+use capnp::message::{ReaderOptions, ReaderSegments};
+
+pub use decode::Decoder;
+pub use read::FrameReader;
+pub use write::FrameWriter;
+
+use crate::Limits;
+
+const WORD_BYTES: usize = 8;
+
+/// A message that was received: its segments lie one after the other in memory of its own, aligned to
+/// words, so that it is read in place.
+pub struct Frame {
+    words: Vec<Word>,
+    /// Where each segment ends, in words. The usual frame has one segment, which is all of `words`.
+    ends: Vec<usize>,
+}
+
+impl Frame {
+    /// What it holds of memory.
+    pub fn bytes(&self) -> usize {
+        size_of::<Frame>() + self.words.len() * WORD_BYTES
+    }
+
+    /// Makes a Cap'n Proto reader of it, with bounds on how much may be traversed and how deep: a hostile
+    /// message can point at the same place many times, and so be far larger to walk than to send.
+    pub fn into_reader(self, limits: &Limits) -> capnp::message::Reader<Frame> {
+        let traversal_words = (self.words.len() * TRAVERSALS_MAX).max(TRAVERSAL_WORDS_MIN);
+        let options = ReaderOptions {
+            traversal_limit_in_words: Some(traversal_words),
+            nesting_limit: i32::from(limits.nesting_max),
+        };
+        capnp::message::Reader::new(self, options)
+    }
+}
+
+/// How often a large message may be walked from end to end.
+const TRAVERSALS_MAX: usize = 8;
+/// What any message may be walked: Cap'n Proto's own default of 64 MiB.
+const TRAVERSAL_WORDS_MIN: usize = 8 << 20;
+
+impl ReaderSegments for Frame {
+    fn get_segment(&self, id: u32) -> Option<&[u8]> {
+        let id = id as usize;
+        if self.ends.is_empty() {
+            return (id == 0).then(|| Word::words_to_bytes(&self.words));
+        }
+        let end = *self.ends.get(id)?;
+        let start = if id == 0 { 0 } else { self.ends[id - 1] };
+        Some(Word::words_to_bytes(&self.words[start..end]))
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len().max(1)
+    }
+}

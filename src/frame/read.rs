@@ -1,0 +1,87 @@
+//! Frames from the half of a stream that is read.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::{Decoder, Frame};
+use crate::transport::ReadHalf;
+use crate::{Error, Limits, Result};
+
+/// One read takes up to this much, of as many frames as there are.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+thread_local! {
+    /// What a read lands in before it is cut into frames. It belongs to the thread and not to the
+    /// connection, so that an idle connection holds no buffer.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
+}
+
+/// Reads frames from a stream.
+pub struct FrameReader {
+    half: ReadHalf,
+    decoder: Decoder,
+    ended: bool,
+}
+
+impl FrameReader {
+    /// Reads from this half, within these limits.
+    pub fn new(half: ReadHalf, limits: &Limits) -> Self {
+        FrameReader { half, decoder: Decoder::new(limits), ended: false }
+    }
+
+    /// A frame that has been read already. What is wrong with the stream comes after its last good frame.
+    pub fn next_ready(&mut self) -> Option<Result<Frame>> {
+        self.decoder.next_frame()
+    }
+
+    /// Whether [`next_ready`](Self::next_ready) has something.
+    pub fn is_ready(&self) -> bool {
+        self.decoder.is_ready()
+    }
+
+    /// Reads once from the stream. Gives false at its end.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+        if self.ended {
+            return Poll::Ready(Ok(false));
+        }
+        let count = ready!(self.poll_read_some(cx)).map_err(|e| Error::stream("read from the peer", e))?;
+        if count == 0 {
+            self.ended = true;
+            self.decoder.end();
+        }
+        Poll::Ready(Ok(count > 0))
+    }
+
+    /// The next frame; `None` at a clean end of the stream.
+    pub async fn next(&mut self) -> Result<Option<Frame>> {
+        loop {
+            if let Some(frame) = self.next_ready() {
+                return frame.map(Some);
+            }
+            let more = poll_fn(|cx| self.poll_read(cx)).await?;
+            if !more && !self.is_ready() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn poll_read_some(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let half = std::pin::Pin::new(&mut self.half);
+        if let Some(space) = self.decoder.space() {
+            let mut buffer = ReadBuf::new(space);
+            ready!(half.poll_read(cx, &mut buffer))?;
+            let count = buffer.filled().len();
+            self.decoder.filled(count);
+            return Poll::Ready(Ok(count));
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(half.poll_read(cx, &mut buffer))?;
+            self.decoder.push(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    }
+}

@@ -1,0 +1,249 @@
+//! Frames to the half of a stream that is written.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use capnp::message::{Builder, HeapAllocator, ReaderSegments};
+use tokio::io::AsyncWrite;
+
+use super::WORD_BYTES;
+use crate::transport::WriteHalf;
+
+/// A message that is built and not changed any more.
+pub(crate) type Message = Rc<Builder<HeapAllocator>>;
+
+/// The most pieces in one vectored write (Linux takes 1,024).
+const PIECES_MAX: usize = 64;
+/// A write takes up no further frame beyond this.
+const WRITE_BYTES: usize = 256 << 10;
+/// A segment up to this is copied beside its neighbours: cheaper than a piece of its own.
+const COPIED_SEGMENT_BYTES: usize = 2 << 10;
+
+thread_local! {
+    /// Where segment tables and small segments are put together for a write. Like the scratch memory of
+    /// reads it belongs to the thread.
+    static SCRATCH: RefCell<Gathered> = RefCell::new(Gathered::default());
+}
+
+/// Queues messages and writes them: all that are queued together go out in one vectored write.
+pub struct FrameWriter {
+    half: WriteHalf,
+    queue: VecDeque<Queued>,
+    /// In the queue and not yet written, in bytes.
+    queued_bytes: usize,
+    /// How much of the first frame is written.
+    written_bytes: usize,
+}
+
+struct Queued {
+    message: Message,
+    frame_bytes: usize,
+}
+
+/// A write in the making.
+#[derive(Default)]
+struct Gathered {
+    copied: Vec<u8>,
+    pieces: Vec<Piece>,
+}
+
+enum Piece {
+    /// A range of `copied`.
+    Copied(Range<usize>),
+    /// A segment, in place, of a message in the queue.
+    Segment { message: usize, segment: u32 },
+}
+
+impl FrameWriter {
+    /// Writes to this half.
+    pub fn new(half: WriteHalf) -> Self {
+        FrameWriter { half, queue: VecDeque::new(), queued_bytes: 0, written_bytes: 0 }
+    }
+
+    /// Queues a message. It is written by [`poll_flush`](Self::poll_flush).
+    pub fn push(&mut self, message: Message) {
+        let segments = message.get_segments_for_output();
+        let table_bytes = (4 * (segments.len() + 1)).next_multiple_of(WORD_BYTES);
+        let frame_bytes = table_bytes + segments.iter().map(|segment| segment.len()).sum::<usize>();
+        self.queued_bytes += frame_bytes;
+        self.queue.push_back(Queued { message, frame_bytes });
+    }
+
+    /// How much is queued and not yet written, in bytes.
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    /// How many messages are queued.
+    pub fn queued_messages(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Drops what is queued.
+    pub fn clear(&mut self) {
+        self.queue.clear();
+        self.queued_bytes = 0;
+        self.written_bytes = 0;
+    }
+
+    /// Writes until the queue is empty.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.queue.is_empty() {
+            let count = ready!(SCRATCH.with_borrow_mut(|gathered| self.poll_write_once(cx, gathered)))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(count);
+        }
+        Pin::new(&mut self.half).poll_flush(cx)
+    }
+
+    /// Writes until the queue is empty.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Tells the peer that nothing more comes. To be called with an empty queue.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.half).poll_shutdown(cx)
+    }
+
+    fn poll_write_once(&mut self, cx: &mut Context<'_>, gathered: &mut Gathered) -> Poll<io::Result<usize>> {
+        gathered.gather(&self.queue);
+        let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+        for (slice, piece) in slices.iter_mut().zip(&gathered.pieces) {
+            *slice = IoSlice::new(match piece {
+                Piece::Copied(range) => &gathered.copied[range.clone()],
+                Piece::Segment { message, segment } => {
+                    let message = &self.queue[*message].message;
+                    message.get_segment(*segment).expect("gathered from this very message")
+                }
+            });
+        }
+        let mut slices = &mut slices[..gathered.pieces.len()];
+        IoSlice::advance_slices(&mut slices, self.written_bytes);
+        Pin::new(&mut self.half).poll_write_vectored(cx, slices)
+    }
+
+    /// Takes from the queue what was written.
+    fn advance(&mut self, count: usize) {
+        self.queued_bytes -= count;
+        self.written_bytes += count;
+        while let Some(first) = self.queue.front()
+            && self.written_bytes >= first.frame_bytes
+        {
+            self.written_bytes -= first.frame_bytes;
+            self.queue.pop_front();
+        }
+    }
+}
+
+impl Gathered {
+    /// Lays out as many frames from the front of the queue as one write should take.
+    fn gather(&mut self, queue: &VecDeque<Queued>) {
+        self.copied.clear();
+        self.pieces.clear();
+        let mut bytes = 0;
+        for (index, queued) in queue.iter().enumerate() {
+            if bytes >= WRITE_BYTES || self.pieces.len() + 2 > PIECES_MAX {
+                break;
+            }
+            self.gather_frame(index, &queued.message);
+            bytes += queued.frame_bytes;
+        }
+    }
+
+    fn gather_frame(&mut self, message: usize, builder: &Builder<HeapAllocator>) {
+        let segments = builder.get_segments_for_output();
+        let copied_from = self.copied.len();
+        self.copied.extend_from_slice(&(segments.len() as u32 - 1).to_le_bytes());
+        for segment in segments.iter() {
+            self.copied.extend_from_slice(&((segment.len() / WORD_BYTES) as u32).to_le_bytes());
+        }
+        if segments.len().is_multiple_of(2) {
+            self.copied.extend_from_slice(&[0; 4]);
+        }
+        self.copied_piece(copied_from);
+        for (segment, bytes) in segments.iter().enumerate() {
+            // A frame of many segments may run out of pieces; copying needs none.
+            if bytes.len() <= COPIED_SEGMENT_BYTES || self.pieces.len() + 2 > PIECES_MAX {
+                let copied_from = self.copied.len();
+                self.copied.extend_from_slice(bytes);
+                self.copied_piece(copied_from);
+            } else {
+                self.pieces.push(Piece::Segment { message, segment: segment as u32 });
+            }
+        }
+    }
+
+    /// Adds what was copied since `from`, as a part of the last piece if that was copied too.
+    fn copied_piece(&mut self, from: usize) {
+        let end = self.copied.len();
+        match self.pieces.last_mut() {
+            Some(Piece::Copied(range)) => range.end = end,
+            _ => self.pieces.push(Piece::Copied(from..end)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures::FutureExt;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Limits;
+    use crate::frame::FrameReader;
+    use crate::transport::memory;
+
+    fn message(payload: &[u8], first_segment_words: u32) -> Message {
+        let mut builder = Builder::new(HeapAllocator::new().first_segment_words(first_segment_words));
+        builder.set_root::<capnp::data_list::Owned>(capnp_list(payload).get_root_as_reader().unwrap()).unwrap();
+        return Rc::new(builder);
+
+        fn capnp_list(payload: &[u8]) -> capnp::message::TypedBuilder<capnp::data_list::Owned> {
+            let mut builder = capnp::message::TypedBuilder::<capnp::data_list::Owned>::new_default();
+            let mut list = builder.initn_root(2);
+            list.set(0, payload);
+            list.set(1, b"end");
+            builder
+        }
+    }
+
+    proptest! {
+        /// Whatever is queued, in however many pieces the transport takes it, arrives whole and in order.
+        #[test]
+        fn what_is_queued_arrives(payloads in prop::collection::vec((0usize..9000, 1u32..600), 1..60)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let (ours, theirs) = memory::pair();
+                let mut writer = FrameWriter::new(ours.writer);
+                let mut reader = FrameReader::new(theirs.reader, &Limits::DEFAULT);
+                for (index, (length, words)) in payloads.iter().enumerate() {
+                    writer.push(message(&vec![index as u8; *length], *words));
+                }
+                let mut flush = pin!(writer.flush().fuse());
+                for (index, (length, _)) in payloads.iter().enumerate() {
+                    let frame = loop {
+                        futures::select_biased! {
+                            flushed = flush => flushed.unwrap(),
+                            frame = reader.next().fuse() => break frame.unwrap().unwrap(),
+                        }
+                    };
+                    let frame = frame.into_reader(&Limits::DEFAULT);
+                    let list: capnp::data_list::Reader = frame.get_root().unwrap();
+                    assert_eq!(list.get(0).unwrap(), vec![index as u8; *length]);
+                    assert_eq!(list.get(1).unwrap(), b"end");
+                }
+            });
+        }
+    }
+}
