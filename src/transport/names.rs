@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 /// A name and what it stood for when it was looked at, which tells whether another has taken its place.
+#[derive(Clone)]
 pub(super) struct Name {
     path: PathBuf,
     device: u64,
@@ -40,6 +41,10 @@ impl Name {
 impl OwnedName {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         Name::of(path).map(OwnedName)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 

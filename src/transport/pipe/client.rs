@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
@@ -17,6 +18,9 @@ use crate::{Address, Error, Limits, Result};
 
 /// How often a folder that the server swept away is made again.
 const ATTEMPTS: usize = 100;
+
+/// When a client whose connection ended looks again whether the server is dead.
+const SECOND_LOOK: Duration = Duration::from_millis(200);
 
 /// The server's rendezvous, open for announcements.
 pub(super) struct Rendezvous {
@@ -202,16 +206,33 @@ impl Drop for Folder<'_> {
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        let is_read =
-            || !matches!(fifo::open(self.0.path(), WRITE), Err(e) if Errno::from_io_error(&e) == Some(Errno::NXIO));
-        // Under the lock no new server can be about to open it.
-        if !is_read()
-            && let Ok(_lock) = try_lock_folder_of(self.0.path())
-            && !is_read()
+        let name = self.0.clone();
+        // The system closes the files of a killed process one after the other: the end of a connection may
+        // come a moment before that of the rendezvous.
+        if !remove_if_unread(&name)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            self.0.remove();
+            runtime.spawn(async move {
+                tokio::time::sleep(SECOND_LOOK).await;
+                remove_if_unread(&name);
+            });
         }
     }
+}
+
+/// Removes a rendezvous that no server reads. False when one does.
+fn remove_if_unread(name: &Name) -> bool {
+    let unread = || fifo::open(name.path(), WRITE).is_err_and(|e| Errno::from_io_error(&e) == Some(Errno::NXIO));
+    if !unread() {
+        return false;
+    }
+    // Under the lock no new server can be about to open it.
+    if let Ok(_lock) = try_lock_folder_of(name.path())
+        && unread()
+    {
+        name.remove();
+    }
+    true
 }
 
 /// Gives one user `permissions` (4 to read, 2 to write, 1 to enter), the owner the same, and nobody else

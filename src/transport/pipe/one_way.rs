@@ -1,7 +1,6 @@
 //! One-way bytes over one plain FIFO.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +17,9 @@ use crate::{Address, Error, Result};
 const PAUSE_FIRST: Duration = Duration::from_millis(1);
 /// See [`PAUSE_FIRST`], which doubles up to this.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// A FIFO that was made to write to, and that no reader was seen at so far.
+struct Waiting(Option<OwnedName>);
 
 /// Opens the FIFO at `path` to read, at once. The first read waits for a writer; the end comes when the
 /// last of the writers has closed it.
@@ -50,7 +52,7 @@ pub async fn open_writer(path: &Path, mode: u32) -> Result<WriteHalf> {
     let fifo = loop {
         match fifo::open(path, WRITE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                name = make_missing(path, mode).map_err(failed)?.map(|name| Waiting { path, name: Some(name) });
+                name = make_missing(path, mode).map_err(failed)?.map(|name| Waiting(Some(name)));
             }
             Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
                 tokio::time::sleep(pause).await;
@@ -60,25 +62,18 @@ pub async fn open_writer(path: &Path, mode: u32) -> Result<WriteHalf> {
         }
     };
     let sender = Sender::from_owned_fd_unchecked(fifo).map_err(failed)?;
-    Ok(Box::new(Writer::new(name.and_then(|mut waiting| waiting.name.take()), sender)))
+    Ok(Box::new(Writer::new(name.and_then(|mut waiting| waiting.0.take()), sender)))
 }
 
-/// A FIFO that was made to write to and that no reader was seen at.
-struct Waiting<'a> {
-    path: &'a Path,
-    name: Option<OwnedName>,
-}
-
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        // A reader may come while the name goes, and would wait on a FIFO that no writer can find any more.
-        // So it is made to see one that opened and closed it. Opened for both, a FIFO needs no other side.
-        let _writer: Option<OwnedFd> = self.name.is_some().then(|| fifo::open(self.path, BOTH).ok()).flatten();
-        self.name = None;
+        let Some(name) = self.0.take() else { return };
+        // A reader may come while the name goes, and would wait at a FIFO that no writer can find any more.
+        // So it is made to see a writer come and go: opened for both, a FIFO needs no other side.
+        let _writer = fifo::open(name.path(), OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC);
+        drop(name);
     }
 }
-
-const BOTH: OFlags = OFlags::RDWR.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 /// Makes the FIFO; None when the other side was faster.
 fn make_missing(path: &Path, mode: u32) -> io::Result<Option<OwnedName>> {

@@ -20,7 +20,11 @@ pub(super) const TO_CLIENT: &str = "to-client";
 pub(super) const HELLO: &[u8; 8] = b"SHIPMATE";
 
 const ANNOUNCES: &str = "SHIPMATE-PIPE 1 ";
+const PROCESS_DIGITS_MAX: usize = 10;
 const RANDOM_DIGITS: usize = 16;
+const ID_MAX: usize = PROCESS_DIGITS_MAX + "-".len() + RANDOM_DIGITS;
+/// Linux's bound for a file name.
+const NAME_MAX: usize = 255;
 /// More than any announcement has.
 const LINE_MAX: usize = 64;
 
@@ -53,7 +57,7 @@ impl Id {
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let (process, random) = text.split_once('-')?;
-        let decimal = (1..=10).contains(&process.len()) && process.bytes().all(|b| b.is_ascii_digit());
+        let decimal = (1..=PROCESS_DIGITS_MAX).contains(&process.len()) && process.bytes().all(|b| b.is_ascii_digit());
         let hexadecimal =
             random.len() == RANDOM_DIGITS && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         (decimal && hexadecimal).then(|| Id(text.to_owned()))
@@ -73,6 +77,9 @@ impl fmt::Display for Id {
 impl Place {
     pub(super) fn of(rendezvous: &Path) -> io::Result<Self> {
         let name = rendezvous.file_name().ok_or(io::ErrorKind::InvalidInput)?.as_bytes().to_owned();
+        if name.len() > NAME_MAX - ".".len() - ID_MAX {
+            return Err(rustix::io::Errno::NAMETOOLONG.into());
+        }
         let folder_path = folder_of(rendezvous).to_owned();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(CWD, &folder_path, flags, Mode::empty())?;
@@ -148,6 +155,14 @@ mod tests {
         {
             assert_eq!(place.client_of(name.as_bytes()), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_leaves_room_for_those_of_the_clients() {
+        assert!(Place::of(Path::new(&format!("/tmp/{}", "x".repeat(228)))).is_err());
+        let place = Place::of(Path::new(&format!("/tmp/{}", "x".repeat(227)))).unwrap();
+        let id = Id::parse(b"4294967295-0123456789abcdef").unwrap();
+        assert_eq!(place.client_folder(&id).len(), NAME_MAX);
     }
 
     #[test]

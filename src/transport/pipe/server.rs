@@ -22,7 +22,8 @@ use crate::transport::names::{OwnedName, lock_folder_of};
 use crate::transport::{Accepted, Credentials, ListenOptions, Listener, Peer};
 use crate::{Address, Error, Result};
 
-/// What a pipe of a connection holds, where the system allows it. Linux's own default is 64 KiB.
+/// What a pipe of a connection holds, where the system allows it (`/proc/sys/fs/pipe-user-pages-soft` bounds
+/// what all pipes of a user hold). Linux's own default is 64 KiB.
 const PIPE_BYTES: usize = 256 << 10;
 
 struct Pipe {
@@ -39,8 +40,8 @@ struct Pipe {
     announced: VecDeque<Id>,
 }
 
-/// Makes the rendezvous at `path` and listens there. It must be on a file system of this machine that has
-/// FIFOs, and its name must leave room for the names of the clients' folders.
+/// Makes the rendezvous at `path` and listens there. Its name may have 227 bytes: those of the
+/// clients' folders are longer.
 pub fn listen(path: &Path, options: &ListenOptions) -> Result<impl Listener + use<>> {
     let address = Address::Pipe(path.to_owned());
     let failed = |e: io::Error| match e.kind() {

@@ -3,20 +3,20 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::*;
 
-/// The steps of the two sides at which [`child`] can be killed.
-const CLIENT_STEPS: [&str; 8] =
-    ["folder", "locked", "one fifo", "fifos", "opened", "announced", "announced in part", "connected"];
-const SERVER_STEPS: [&str; 2] = ["listening", "half answered"];
+/// The steps of the two sides at which [`child`] can be killed, and `connected` besides.
+const CLIENT_STEPS: [&str; 7] = ["folder", "locked", "one fifo", "fifos", "opened", "announced", "announced in part"];
+const SERVER_STEPS: [&str; 3] = ["listening", "half answered", "accepted"];
 
 /// Not a test: started by the tests as a process to kill.
 #[tokio::test]
@@ -64,61 +64,88 @@ async fn child() {
 }
 
 async fn stop_as_server(step: &str, path: &Path, wait: impl Fn()) {
-    let _listener = listen(path, &ListenOptions::default()).unwrap();
-    if step == "half answered" {
-        println!("\nlistening");
+    let mut listener = listen(path, &ListenOptions::default()).unwrap();
+    println!("\nlistening");
+    let _stream;
+    let _ends;
+    match step {
+        "accepted" => _stream = accept(&mut listener).await,
         // Opens a client's FIFOs and removes one, as the server does before it answers.
-        let place = Place::of(path).unwrap();
-        let folder = loop {
-            let names = fs::read_dir(&place.folder_path).unwrap().map(|entry| entry.unwrap().path());
-            let folder = names.into_iter().find(|path| path.is_dir());
-            if let Some(folder) = folder.filter(|folder| fifo::open(&folder.join(TO_CLIENT), fifo::WRITE).is_ok()) {
-                break folder;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
-        let _ends = (fifo::open(&folder.join(TO_SERVER), fifo::READ), fifo::open(&folder.join(TO_CLIENT), fifo::WRITE));
-        fs::remove_file(folder.join(TO_SERVER)).unwrap();
-        return wait();
+        "half answered" => {
+            let (folder, to_client) = opened_folder_in(path.parent().unwrap()).await;
+            _ends = [to_client, fifo::open(&folder.join(TO_SERVER), fifo::READ).unwrap()];
+            fs::remove_file(folder.join(TO_SERVER)).unwrap();
+        }
+        step => assert_eq!(step, "listening"),
     }
     wait();
 }
 
-async fn start_child(step: &str, path: &Path, line: &str) -> Child {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "transport::pipe::tests::killed::child", "--ignored", "--nocapture"])
-        .env("SHIPMATE_TEST_STEP", step)
-        .env("SHIPMATE_TEST_PATH", path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
-    while within(lines.next_line()).await.unwrap().expect("the child ended") != line {}
-    child
+/// The folder of a client that has its FIFOs open, and the one to that client, open from here on: it would
+/// take a second opening for the death of this server.
+async fn opened_folder_in(parent: &Path) -> (PathBuf, OwnedFd) {
+    loop {
+        for folder in fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path()) {
+            if let Ok(to_client) = fifo::open(&folder.join(TO_CLIENT), fifo::WRITE) {
+                return (folder, to_client);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A [`child`].
+struct Started {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Started {
+    fn new(step: &str, path: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "transport::pipe::tests::killed::child", "--ignored", "--nocapture"])
+            .env("SHIPMATE_TEST_STEP", step)
+            .env("SHIPMATE_TEST_PATH", path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Started { child, lines }
+    }
+
+    async fn says(&mut self, line: &str) {
+        while within(self.lines.next_line()).await.unwrap().expect("the child ended") != line {}
+    }
+
+    /// Starts one and waits until it is where it is to be killed.
+    async fn reached(step: &str, path: &Path) -> Self {
+        let mut started = Started::new(step, path);
+        started.says("reached").await;
+        started
+    }
+
+    /// By SIGKILL.
+    async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn the_server_removes_what_clients_killed_at_any_step_leave() {
     let scene = scene();
     let mut listener = scene.listen().unwrap();
-    let mut children = Vec::new();
+    let mut clients = Vec::new();
     for step in CLIENT_STEPS {
-        let start = start_child(step, &scene.path, "reached");
-        if step == "connected" {
-            let (child, mut stream) = tokio::join!(start, accept(&mut listener));
-            let mut child = child;
-            child.kill().await.unwrap();
-            ends(&mut stream).await;
-        } else {
-            children.push(start.await);
-        }
+        clients.push(Started::reached(step, &scene.path).await);
     }
-    for child in &mut children {
-        child.kill().await.unwrap();
+    // The first has no lock yet, and may count as dead already.
+    assert!(scene.names().len() >= CLIENT_STEPS.len());
+    for client in clients {
+        client.kill().await;
     }
-    // Another client is served all the while, and nothing but this is needed for the rest to go.
+    // Others are served all the while.
     let (mut client, mut server) = pair(&mut listener, &scene.path).await;
     echo(&mut client, &mut server).await;
     scene.only(&["a chat"]).await;
@@ -126,14 +153,25 @@ async fn the_server_removes_what_clients_killed_at_any_step_leave() {
 }
 
 #[tokio::test]
+async fn the_server_removes_what_clients_leave_while_it_accepts_nobody() {
+    let scene = scene();
+    let listener = scene.listen().unwrap();
+    for step in ["folder", "announced"] {
+        Started::reached(step, &scene.path).await.kill().await;
+        scene.only(&["a chat"]).await;
+    }
+    drop(listener);
+    assert_eq!(scene.names(), [""; 0]);
+}
+
+#[tokio::test]
 async fn the_next_server_removes_what_the_dead_left() {
     let scene = scene();
-    let mut server = start_child("listening", &scene.path, "reached").await;
-    let mut client = start_child("opened", &scene.path, "reached").await;
+    let server = Started::reached("listening", &scene.path).await;
+    let client = Started::reached("opened", &scene.path).await;
     fs::create_dir(scene.folder.path().join("a chat.d")).unwrap();
-    client.kill().await.unwrap();
-    server.kill().await.unwrap();
-    assert_eq!(scene.names().len(), 3);
+    client.kill().await;
+    server.kill().await;
     let listener = scene.listen().unwrap();
     within(until(async || scene.names().len() == 2)).await;
     drop(listener);
@@ -141,22 +179,37 @@ async fn the_next_server_removes_what_the_dead_left() {
 }
 
 #[tokio::test]
-async fn a_client_removes_what_a_killed_server_leaves() {
-    for (step, line) in [("listening", "reached"), ("half answered", "listening")] {
+async fn a_client_removes_what_a_server_killed_in_the_handshake_leaves() {
+    for step in ["listening", "half answered"] {
         let scene = scene();
-        let mut server = start_child(step, &scene.path, line).await;
+        let mut server = Started::new(step, &scene.path);
+        server.says("listening").await;
         let path = scene.path.clone();
         let client = tokio::spawn(async move { connect(&path).await });
-        match step {
-            "listening" => within(until(async || scene.names().len() == 2)).await,
-            // Its next line says that it has the client's FIFOs open.
-            _ => {
-                let mut lines = BufReader::new(server.stdout.as_mut().unwrap()).lines();
-                while within(lines.next_line()).await.unwrap().expect("the child ended") != "reached" {}
-            }
-        }
-        server.kill().await.unwrap();
+        server.says("reached").await;
+        within(until(async || scene.names().len() == 2)).await;
+        server.kill().await;
         assert!(unreachable(within(client).await.unwrap()).contains("the server ended"));
-        assert_eq!(scene.names(), [""; 0], "{step}");
+        scene.only(&[]).await;
     }
+}
+
+#[tokio::test]
+async fn a_kill_ends_a_connection_and_leaves_nothing() {
+    let scene = scene();
+    let mut server = Started::new("accepted", &scene.path);
+    server.says("listening").await;
+    let mut stream = within(connect(&scene.path)).await.unwrap();
+    server.says("reached").await;
+    server.kill().await;
+    ends(&mut stream).await;
+    drop(stream);
+    scene.only(&[]).await;
+
+    let mut listener = scene.listen().unwrap();
+    let (client, mut stream) = tokio::join!(Started::reached("connected", &scene.path), accept(&mut listener));
+    client.kill().await;
+    ends(&mut stream).await;
+    drop(listener);
+    assert_eq!(scene.names(), [""; 0]);
 }

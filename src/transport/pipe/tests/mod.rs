@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures::FutureExt;
+use rustix::fs::{Mode, OFlags};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -315,13 +316,14 @@ async fn what_is_no_clients_folder_is_not_answered_and_holds_nobody_up() {
 async fn a_live_server_is_refused_and_a_dead_ones_pipe_replaced() {
     let scene = scene();
     mkfifo(&scene.path);
-    let stale = fs::metadata(&scene.path).unwrap();
+    // Open, so that its inode is not used again.
+    let stale = fs::File::from(rustix::fs::open(&scene.path, OFlags::PATH, Mode::empty()).unwrap());
     assert!(unreachable(connect(&scene.path).await).contains("no server reads this pipe"));
 
     let mut listener = listen(&scene.path, &ListenOptions { mode: 0o622, ..Default::default() }).unwrap();
     let fresh = fs::metadata(&scene.path).unwrap();
     assert!(fresh.file_type().is_fifo() && fresh.permissions().mode() & 0o777 == 0o622);
-    assert_ne!((fresh.ino(), fresh.ctime_nsec()), (stale.ino(), stale.ctime_nsec()));
+    assert_ne!(fresh.ino(), stale.metadata().unwrap().ino());
 
     assert!(matches!(scene.listen().err(), Some(Error::AddressInUse { .. })));
     let (mut client, mut server) = pair(&mut listener, &scene.path).await;
