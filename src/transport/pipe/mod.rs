@@ -52,6 +52,9 @@
 //! | server, before the hello | the client's folder | that client |
 //! | server, at any time | the rendezvous | its last client, or the next server |
 //!
+//! One thing can stay: in a folder like `/tmp`, where users may not remove each other's files, the folder of
+//! another user's client that was killed in its handshake.
+//!
 //! # One-way messages
 //!
 //! [`open_reader`] and [`open_writer`] use one plain FIFO without any of this, as `mkfifo` makes it and

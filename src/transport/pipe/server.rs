@@ -93,6 +93,7 @@ impl Listener for Pipe {
                     }
                 }
                 let read = self.rendezvous.read(&mut buffer).await.map_err(|e| Error::os("accept", e))?;
+                debug_assert_ne!(read, 0, "the keeper writes to it");
                 self.announced.extend(self.scanner.scan(&buffer[..read]));
             }
         }
