@@ -18,6 +18,7 @@
 //! [`rpc`](crate::rpc) and [`message`](crate::message).
 
 pub mod memory;
+mod names;
 pub mod pipe;
 pub mod tcp;
 pub mod unix;

@@ -5,16 +5,17 @@
 //! found by connecting to it, under a lock on the folder that every Shipmate server takes.
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use rustix::fs::{FlockOperation, Mode};
+use rustix::fs::Mode;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
+use super::names::{OwnedName, lock_folder_of};
 use super::{Accepted, Credentials, ListenOptions, Listener, Peer, ReadHalf, Stream, WriteHalf};
 use crate::{Address, Error, Result};
 
@@ -22,14 +23,6 @@ struct Unix {
     listener: UnixListener,
     address: Address,
     _file: Option<OwnedName>,
-}
-
-/// A name in the file system that this process made and removes when it is done, unless another has
-/// taken its place.
-pub(super) struct OwnedName {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
 }
 
 /// Listens at a path or an abstract name.
@@ -98,34 +91,6 @@ impl Listener for Unix {
         }
         .boxed()
     }
-}
-
-impl OwnedName {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let metadata = std::fs::symlink_metadata(path)?;
-        Ok(OwnedName { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
-    }
-}
-
-impl Drop for OwnedName {
-    fn drop(&mut self) {
-        let ours = std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == (self.device, self.inode));
-        if ours {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Holds the folder of `path` against other servers that are about to claim a name in it, until dropped.
-pub(super) fn lock_folder_of(path: &Path) -> io::Result<std::fs::File> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let folder = std::fs::File::open(folder)?;
-    rustix::fs::flock(&folder, FlockOperation::LockExclusive)?;
-    Ok(folder)
 }
 
 /// Removes the socket that a dead server left; fails with `AddrInUse` when the server lives.
