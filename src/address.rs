@@ -90,6 +90,14 @@ impl FromStr for Address {
     }
 }
 
+impl TryFrom<&str> for Address {
+    type Error = Error;
+
+    fn try_from(text: &str) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
 /// `sockaddr_un.sun_path` has 108 bytes, one of them for the NUL or the abstract marker (unix(7)).
 const UNIX_NAME_BYTES_MAX: usize = 107;
 

@@ -167,6 +167,18 @@ impl Error {
     }
 }
 
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<capnp::NotInSchema> for Error {
+    fn from(unknown: capnp::NotInSchema) -> Self {
+        Error::Protocol { what: format!("{unknown}: it has a newer schema") }
+    }
+}
+
 /// capnp-rpc puts this before the text of an error that came from the peer.
 const REMOTE_PREFIX: &str = "remote exception: ";
 

@@ -1,12 +1,12 @@
 //! Frames to the half of a stream that is written.
 
+use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use capnp::message::{Builder, HeapAllocator, ReaderSegments};
@@ -14,9 +14,6 @@ use tokio::io::AsyncWrite;
 
 use super::WORD_BYTES;
 use crate::transport::WriteHalf;
-
-/// A message that is built and not changed any more.
-pub(crate) type Message = Rc<Builder<HeapAllocator>>;
 
 /// The most pieces in one vectored write (Linux takes 1,024).
 const PIECES_MAX: usize = 64;
@@ -31,18 +28,19 @@ thread_local! {
     static SCRATCH: RefCell<Gathered> = RefCell::new(Gathered::default());
 }
 
-/// Queues messages and writes them: all that are queued together go out in one vectored write.
-pub struct FrameWriter {
+/// Queues messages, held as `M`, and writes them: all that are queued together go out in one vectored
+/// write.
+pub struct FrameWriter<M> {
     half: WriteHalf,
-    queue: VecDeque<Queued>,
+    queue: VecDeque<Queued<M>>,
     /// In the queue and not yet written, in bytes.
     queued_bytes: usize,
     /// How much of the first frame is written.
     written_bytes: usize,
 }
 
-struct Queued {
-    message: Message,
+struct Queued<M> {
+    message: M,
     frame_bytes: usize,
 }
 
@@ -60,15 +58,15 @@ enum Piece {
     Segment { message: usize, segment: u32 },
 }
 
-impl FrameWriter {
+impl<M: Borrow<Builder<HeapAllocator>> + Unpin> FrameWriter<M> {
     /// Writes to this half.
     pub fn new(half: WriteHalf) -> Self {
         FrameWriter { half, queue: VecDeque::new(), queued_bytes: 0, written_bytes: 0 }
     }
 
     /// Queues a message. It is written by [`poll_flush`](Self::poll_flush).
-    pub fn push(&mut self, message: Message) {
-        let segments = message.get_segments_for_output();
+    pub fn push(&mut self, message: M) {
+        let segments = message.borrow().get_segments_for_output();
         let table_bytes = (4 * (segments.len() + 1)).next_multiple_of(WORD_BYTES);
         let frame_bytes = table_bytes + segments.iter().map(|segment| segment.len()).sum::<usize>();
         self.queued_bytes += frame_bytes;
@@ -121,7 +119,7 @@ impl FrameWriter {
             *slice = IoSlice::new(match piece {
                 Piece::Copied(range) => &gathered.copied[range.clone()],
                 Piece::Segment { message, segment } => {
-                    let message = &self.queue[*message].message;
+                    let message = self.queue[*message].message.borrow();
                     message.get_segment(*segment).expect("gathered from this very message")
                 }
             });
@@ -146,7 +144,7 @@ impl FrameWriter {
 
 impl Gathered {
     /// Lays out as many frames from the front of the queue as one write should take.
-    fn gather(&mut self, queue: &VecDeque<Queued>) {
+    fn gather<M: Borrow<Builder<HeapAllocator>>>(&mut self, queue: &VecDeque<Queued<M>>) {
         self.copied.clear();
         self.pieces.clear();
         let mut bytes = 0;
@@ -154,7 +152,7 @@ impl Gathered {
             if bytes >= WRITE_BYTES || self.pieces.len() + 2 > PIECES_MAX {
                 break;
             }
-            self.gather_frame(index, &queued.message);
+            self.gather_frame(index, queued.message.borrow());
             bytes += queued.frame_bytes;
         }
     }
@@ -204,10 +202,10 @@ mod tests {
     use crate::frame::FrameReader;
     use crate::transport::memory;
 
-    fn message(payload: &[u8], first_segment_words: u32) -> Message {
+    fn message(payload: &[u8], first_segment_words: u32) -> Builder<HeapAllocator> {
         let mut builder = Builder::new(HeapAllocator::new().first_segment_words(first_segment_words));
         builder.set_root::<capnp::data_list::Owned>(capnp_list(payload).get_root_as_reader().unwrap()).unwrap();
-        return Rc::new(builder);
+        return builder;
 
         fn capnp_list(payload: &[u8]) -> capnp::message::TypedBuilder<capnp::data_list::Owned> {
             let mut builder = capnp::message::TypedBuilder::<capnp::data_list::Owned>::new_default();

@@ -1,0 +1,245 @@
+//! [`Connection`]: one peer, from the first byte to the last.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Duration;
+
+use capnp::capability::FromClientHook;
+use capnp_rpc::RpcSystem;
+use capnp_rpc::rpc_twoparty_capnp::Side;
+use futures::channel::{mpsc, oneshot};
+use futures::{FutureExt, StreamExt};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::rpc::{Network, Wire};
+use crate::transport::{Peer, Stream};
+use crate::{Error, Limits};
+
+/// Finds a peer that is connected and silent: one that hangs, or a host that vanished.
+///
+/// When nothing has come from the peer for `interval` it is asked for its bootstrap capability, which
+/// every implementation of Cap'n Proto RPC answers; when nothing at all has come `timeout` later the
+/// connection ends with [`Error::Disconnected`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long the peer may be silent before it is asked.
+    pub interval: Duration,
+    /// How long it may then take to answer.
+    pub timeout: Duration,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Keepalive { interval: Duration::from_secs(30), timeout: Duration::from_secs(30) }
+    }
+}
+
+/// A connection to one peer, with Cap'n Proto RPC running on it.
+///
+/// It belongs to the thread that made it, which must run a [`LocalSet`](tokio::task::LocalSet); a
+/// [`Handle`](crate::Handle) can be used from any thread. Clones are the same connection. **The
+/// connection closes when the last clone is dropped**: calls in flight then fail with
+/// [`Error::Disconnected`].
+#[derive(Clone)]
+pub struct Connection {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    wire: Rc<Wire>,
+    peer: Peer,
+    bootstrap: capnp::capability::Client,
+    disconnect: mpsc::UnboundedSender<oneshot::Sender<()>>,
+}
+
+impl Connection {
+    /// Starts RPC on a stream. The client's side asks for the peer's bootstrap capability at once; either
+    /// side may offer one of its own.
+    pub(crate) fn start(
+        stream: Stream,
+        side: Side,
+        offered: Option<capnp::capability::Client>,
+        limits: &Limits,
+        keepalive: Option<Keepalive>,
+    ) -> Self {
+        let Stream { reader, writer, peer } = stream;
+        let network = Network::new(reader, writer, side, limits);
+        let wire = network.wire().clone();
+        let mut rpc = RpcSystem::new(Box::new(network), offered);
+        let bootstrap = match side {
+            Side::Client => rpc.bootstrap(Side::Server),
+            // Whoever asks for a client's capability gets a call to it only when it is used.
+            Side::Server => capnp_rpc::new_broken_cap(capnp::Error::unimplemented(
+                "the bootstrap capability of a client is not asked for".into(),
+            )),
+        };
+        let (disconnect, disconnects) = mpsc::unbounded();
+        spawn_local(run(rpc, side, wire.clone(), keepalive, disconnects));
+        Connection { shared: Rc::new(Shared { wire, peer, bootstrap, disconnect }) }
+    }
+
+    /// The peer's bootstrap capability, as a client of the interface that it is known to have. It can be
+    /// called at once; what the peer does not implement fails with `unimplemented`.
+    pub fn bootstrap<C: FromClientHook>(&self) -> C {
+        C::new(self.shared.bootstrap.hook.add_ref())
+    }
+
+    /// Who the peer is, as far as the transport can tell.
+    pub fn peer(&self) -> &Peer {
+        &self.shared.peer
+    }
+
+    /// Waits until there is room to send: less than [`Limits::outgoing_bytes_max`] waits to be written.
+    /// A program that makes many or large calls without waiting for replies awaits this before each.
+    pub async fn ready(&self) {
+        self.shared.wire.until(|wire| wire.is_ready() || wire.cause().is_some()).await;
+    }
+
+    /// Waits until the connection is over and says why.
+    pub async fn closed(&self) -> Error {
+        self.shared.wire.until(|wire| wire.cause().is_some()).await;
+        self.shared.wire.cause().expect("waited for it")
+    }
+
+    /// Why the connection is over; `None` while it is not.
+    pub fn error(&self) -> Option<Error> {
+        self.shared.wire.cause()
+    }
+
+    /// Closes the connection: what is queued is written, calls in flight fail with
+    /// [`Error::Disconnected`].
+    pub async fn close(self) {
+        let (done, closed) = oneshot::channel();
+        let _ = self.shared.disconnect.unbounded_send(done);
+        let _ = closed.await;
+    }
+
+    /// Takes up no further call of the peer, and waits until those at work are done and their replies
+    /// written, but not longer than `deadline`. Says whether all were.
+    pub(crate) async fn drain(&self, deadline: Duration) -> bool {
+        self.shared.wire.drain();
+        let idle = self.shared.wire.until(|wire| wire.is_idle() || wire.cause().is_some());
+        timeout(deadline, idle).await.is_ok()
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("peer", &self.shared.peer).field("error", &self.error()).finish()
+    }
+}
+
+/// Runs the engine until the connection is over. A panic of a service ends it like any other error.
+async fn run(
+    mut rpc: RpcSystem<Side>,
+    side: Side,
+    wire: Rc<Wire>,
+    keepalive: Option<Keepalive>,
+    disconnects: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+) {
+    let disconnector = rpc.get_disconnector();
+    let engine = AssertUnwindSafe(run_engine(&mut rpc, side, &wire, keepalive, disconnects));
+    let waiting = match engine.catch_unwind().await {
+        Ok(waiting) => waiting,
+        Err(_) => {
+            tracing::error!("a service panicked; its connection is closed, the server goes on");
+            wire.ended(Error::disconnected("a service panicked"));
+            // Fails the calls in flight and tells the peer. The engine is not polled any more after a
+            // panic, so the wire is driven from here.
+            let _ = AssertUnwindSafe(async { disconnector.now_or_never() }).catch_unwind().await;
+            let _ = timeout(PANIC_LINGER, std::future::poll_fn(|cx| wire.poll_drive(cx))).await;
+            Vec::new()
+        }
+    };
+    wire.ended(Error::disconnected("it was closed"));
+    drop(rpc);
+    for done in waiting {
+        let _ = done.send(());
+    }
+}
+
+/// How long the last words of a connection may take whose service panicked.
+const PANIC_LINGER: Duration = Duration::from_secs(1);
+
+/// Polls the engine, probes a silent peer and ends the connection when asked to. Gives who waits for the
+/// end.
+async fn run_engine(
+    rpc: &mut RpcSystem<Side>,
+    side: Side,
+    wire: &Wire,
+    keepalive: Option<Keepalive>,
+    mut disconnects: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+) -> Vec<oneshot::Sender<()>> {
+    let mut waiting = Vec::new();
+    let mut held = true;
+    let mut watch = keepalive.map(|keepalive| Watch { keepalive, asked_at: None });
+    loop {
+        let look_again = watch.as_ref().map(|watch| watch.look_again(wire));
+        tokio::select! {
+            biased;
+            _ = &mut *rpc => return waiting,
+            asked = disconnects.next(), if held => {
+                // All handles are gone when there is no `asked`.
+                held = asked.is_some();
+                waiting.extend(asked);
+                wire.fail(Error::disconnected("this side closed it"));
+            }
+            () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {
+                let Some(silent) = watch.as_mut() else { continue };
+                match silent.look(wire) {
+                    Look::Fine => {}
+                    Look::Ask => {
+                        let peer = if side == Side::Client { Side::Server } else { Side::Client };
+                        drop(rpc.bootstrap::<capnp::capability::Client>(peer));
+                    }
+                    Look::Hung(error) => {
+                        wire.fail(error);
+                        watch = None;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The state of keepalive.
+struct Watch {
+    keepalive: Keepalive,
+    /// When the peer was asked and has not been heard since.
+    asked_at: Option<Instant>,
+}
+
+enum Look {
+    Fine,
+    Ask,
+    Hung(Error),
+}
+
+impl Watch {
+    fn look_again(&self, wire: &Wire) -> Instant {
+        match self.asked_at {
+            Some(asked_at) => asked_at + self.keepalive.timeout,
+            None => wire.received_at() + self.keepalive.interval,
+        }
+    }
+
+    fn look(&mut self, wire: &Wire) -> Look {
+        let (now, heard_at) = (Instant::now(), wire.received_at());
+        match self.asked_at {
+            Some(asked_at) if heard_at >= asked_at => {
+                self.asked_at = None;
+                Look::Fine
+            }
+            Some(_) => Look::Hung(Error::disconnected(format!(
+                "the peer was asked for a sign of life and gave none within {:?}: it hangs or is unreachable",
+                self.keepalive.timeout
+            ))),
+            None if now >= heard_at + self.keepalive.interval => {
+                self.asked_at = Some(now);
+                Look::Ask
+            }
+            None => Look::Fine,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! [`Receiver`]: the reading side.
+
+use std::marker::PhantomData;
+
+use capnp::message::TypedReader;
+use capnp::traits::Owned;
+
+use crate::frame::{Frame, FrameReader};
+use crate::transport::{ReadHalf, Stream, WriteHalf};
+use crate::{Limits, Result};
+
+/// Receives messages of the type `T`, such as `record::Owned`, from one sender.
+pub struct Receiver<T> {
+    reader: FrameReader,
+    limits: Limits,
+    /// Nothing goes to the sender, but closing this half would look like our end.
+    _writer: Option<WriteHalf>,
+    receives: PhantomData<fn() -> T>,
+}
+
+impl<T: Owned> Receiver<T> {
+    /// Receives from a stream that is connected already.
+    pub fn over(stream: Stream, limits: &Limits) -> Self {
+        Self::new(stream.reader, Some(stream.writer), limits)
+    }
+
+    pub(super) fn new(reader: ReadHalf, writer: Option<WriteHalf>, limits: &Limits) -> Self {
+        let reader = FrameReader::new(reader, limits);
+        Receiver { reader, limits: limits.clone(), _writer: writer, receives: PhantomData }
+    }
+
+    /// The next message, or `None` when the sender has ended the stream. Dropping the future loses
+    /// nothing. While messages are not received, the sender waits.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`](crate::Error::Protocol) when the stream ends inside a message, and
+    /// [`Error::Limit`](crate::Error::Limit) for a message that is too large; both come after every
+    /// message before it was received, and repeat.
+    pub async fn recv(&mut self) -> Result<Option<TypedReader<Frame, T>>> {
+        let frame = self.reader.next().await?;
+        Ok(frame.map(|frame| frame.into_reader(&self.limits).into_typed()))
+    }
+}

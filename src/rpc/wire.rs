@@ -1,0 +1,337 @@
+//! The wire: one connection's two halves, and when to write and to read.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use capnp::capability::Promise;
+use futures::channel::oneshot;
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::gate::Gate;
+use super::message::{Incoming, Message};
+use crate::frame::{FrameReader, FrameWriter};
+use crate::transport::{ReadHalf, WriteHalf};
+use crate::{Error, Limits, Result};
+
+/// Replies to messages that were read together are written together, but not more than this many bytes
+/// and messages: the first of them should not wait too long.
+const CORKED_BYTES_MAX: usize = 64 << 10;
+const CORKED_MESSAGES_MAX: usize = 64;
+
+/// The size of a message's first segment follows the messages sent before, within these bounds.
+const FIRST_SEGMENT_WORDS_MIN: u32 = 32;
+const FIRST_SEGMENT_WORDS_MAX: u32 = 4096;
+/// A hint below this is exact: the engine's own small messages.
+const EXACT_HINT_WORDS: u32 = 50;
+
+pub(crate) struct Wire {
+    state: RefCell<State>,
+    /// Something left the queue, a call got its reply, or the connection ended.
+    changed: Notify,
+}
+
+struct State {
+    limits: Limits,
+    reader: FrameReader,
+    writer: FrameWriter<Message>,
+    gate: Gate,
+    /// Messages that were read wait to be handled, so what is sent waits to be written.
+    corked: bool,
+    /// The peer takes nothing more.
+    mute: bool,
+    /// Why the connection must end; the engine learns it as the result of its next receive.
+    failure: Option<Error>,
+    /// Why the connection ended or is about to: the first reason that was known.
+    cause: Option<Error>,
+    closing: Closing,
+    /// The engine holds the connection no more.
+    released: bool,
+    driver: Option<Waker>,
+    receiver: Option<Waker>,
+    received_at: Instant,
+    recent_words: u32,
+}
+
+enum Closing {
+    No,
+    /// The rest of the queue may still be written, until this is over.
+    Flushing(Pin<Box<Sleep>>, oneshot::Sender<()>),
+    Done,
+}
+
+impl Wire {
+    pub(super) fn new(reader: ReadHalf, writer: WriteHalf, limits: &Limits) -> Self {
+        let state = State {
+            limits: limits.clone(),
+            reader: FrameReader::new(reader, limits),
+            writer: FrameWriter::new(writer),
+            gate: Gate::new(limits),
+            corked: false,
+            mute: false,
+            failure: None,
+            cause: None,
+            closing: Closing::No,
+            released: false,
+            driver: None,
+            receiver: None,
+            received_at: Instant::now(),
+            recent_words: FIRST_SEGMENT_WORDS_MIN,
+        };
+        Wire { state: RefCell::new(state), changed: Notify::new() }
+    }
+
+    /// Queues a message of the engine.
+    pub(super) fn send(&self, message: Message) {
+        let mut state = self.state.borrow_mut();
+        if state.gate.sent(&message) {
+            self.changed.notify_waiters();
+            if state.gate.holds() {
+                wake(&mut state.receiver);
+            }
+        }
+        if state.mute {
+            return;
+        }
+        state.learn_size(&message);
+        state.writer.push(message);
+        let queued = state.writer.queued_bytes();
+        if queued > state.limits.queue_bytes_max {
+            let allowed = state.limits.queue_bytes_max;
+            state.fail(queue_limit(allowed, queued));
+        }
+        if state.may_flush() {
+            wake(&mut state.driver);
+        }
+    }
+
+    /// The next message for the engine; `None` when the peer has ended the stream.
+    pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<capnp::Result<Option<Incoming>>> {
+        let mut state = self.state.borrow_mut();
+        let before = state.writer.queued_bytes();
+        let received = ready!(state.poll_receive(cx));
+        if state.writer.queued_bytes() < before {
+            self.changed.notify_waiters();
+        }
+        drop(state);
+        if let Err(error) = &received {
+            self.ended(error.clone());
+        }
+        // Whatever is wrong with a connection, calls in flight are told that it is gone.
+        Poll::Ready(received.map_err(|error| match error {
+            Error::Disconnected { reason } => capnp::Error::disconnected(reason),
+            other => capnp::Error::disconnected(other.to_string()),
+        }))
+    }
+
+    /// Writes what is queued, until the engine has shut the connection down and let go of it.
+    pub(crate) fn poll_drive(&self, cx: &mut Context<'_>) -> Poll<capnp::Result<()>> {
+        let mut state = self.state.borrow_mut();
+        state.driver = Some(cx.waker().clone());
+        let before = state.writer.queued_bytes();
+        if state.may_flush() {
+            let _ = state.poll_flush(cx);
+        }
+        if state.writer.queued_bytes() < before {
+            self.changed.notify_waiters();
+            // The gate may be open again.
+            if state.gate.holds() {
+                wake(&mut state.receiver);
+            }
+        }
+        state.poll_close(cx);
+        match state.closing {
+            Closing::Done if state.released => Poll::Ready(Ok(())),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// The engine has no more to say. The promise resolves when what is queued was written.
+    pub(super) fn shutdown(&self, result: capnp::Result<()>) -> Promise<(), capnp::Error> {
+        let mut state = self.state.borrow_mut();
+        if let Err(error) = result {
+            state.cause.get_or_insert(error.into());
+        }
+        let (done, finished) = oneshot::channel();
+        state.corked = false;
+        state.closing = Closing::Flushing(Box::pin(sleep(state.limits.handshake_timeout)), done);
+        wake(&mut state.driver);
+        self.changed.notify_waiters();
+        Promise::from_future(async move {
+            let _ = finished.await;
+            Ok(())
+        })
+    }
+
+    /// Ends the connection: calls in flight fail with this reason.
+    pub(crate) fn fail(&self, error: Error) {
+        self.state.borrow_mut().fail(error);
+    }
+
+    /// Notes that and why the connection is over.
+    pub(crate) fn ended(&self, error: Error) {
+        self.state.borrow_mut().cause.get_or_insert(error);
+        self.changed.notify_waiters();
+    }
+
+    /// Why the connection is over, once it is.
+    pub(crate) fn cause(&self) -> Option<Error> {
+        self.state.borrow().cause.clone()
+    }
+
+    /// Whether the queue has room.
+    pub(crate) fn is_ready(&self) -> bool {
+        let state = self.state.borrow();
+        state.writer.queued_bytes() < state.limits.outgoing_bytes_max
+    }
+
+    /// Whether no call of the peer is at work and every reply is written.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.state.borrow();
+        state.gate.calls_in_flight() == 0 && state.writer.queued_messages() == 0
+    }
+
+    /// Takes up no further call of the peer.
+    pub(crate) fn drain(&self) {
+        self.state.borrow_mut().gate.drain();
+    }
+
+    /// When the peer was last heard.
+    pub(crate) fn received_at(&self) -> Instant {
+        self.state.borrow().received_at
+    }
+
+    /// Waits until the condition holds.
+    pub(crate) async fn until(&self, condition: impl Fn(&Wire) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            if condition(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) fn release(&self) {
+        let mut state = self.state.borrow_mut();
+        state.released = true;
+        wake(&mut state.driver);
+    }
+
+    pub(super) fn stream_window_bytes(&self) -> usize {
+        self.state.borrow().limits.stream_window_bytes
+    }
+
+    pub(super) fn first_segment_words(&self, hint_words: u32) -> u32 {
+        if hint_words < EXACT_HINT_WORDS { hint_words } else { self.state.borrow().recent_words }
+    }
+}
+
+impl State {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>>> {
+        loop {
+            if let Some(error) = &self.failure {
+                return Poll::Ready(Err(error.clone()));
+            }
+            if let Some(message) = self.next_message()? {
+                self.corked = self.reader.is_ready();
+                return Poll::Ready(Ok(Some(message)));
+            }
+            // Nothing is left to handle: now the replies go out, and then the peer may speak again.
+            self.corked = false;
+            if self.poll_flush(cx).is_pending() {
+                wake(&mut self.driver);
+            }
+            self.receiver = Some(cx.waker().clone());
+            self.gate.charged().wake_when_less(cx.waker());
+            if self.gate.is_full() {
+                return Poll::Pending;
+            }
+            let more = ready!(self.reader.poll_read(cx))?;
+            self.received_at = Instant::now();
+            if !more && !self.reader.is_ready() {
+                self.cause.get_or_insert(Error::disconnected("the peer closed it"));
+                return Poll::Ready(Ok(None));
+            }
+        }
+    }
+
+    /// A message that was read and may go on to the engine.
+    fn next_message(&mut self) -> Result<Option<Incoming>> {
+        let queued = self.writer.queued_bytes();
+        if let Some(message) = self.gate.next_held(queued)? {
+            return Ok(Some(message));
+        }
+        while !self.gate.is_full()
+            && let Some(frame) = self.reader.next_ready()
+        {
+            let message = frame?.into_reader(&self.limits);
+            if let Some(message) = self.gate.offer(message, queued)? {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    }
+
+    fn may_flush(&self) -> bool {
+        !self.corked
+            || self.writer.queued_bytes() >= CORKED_BYTES_MAX
+            || self.writer.queued_messages() >= CORKED_MESSAGES_MAX
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.mute || self.writer.queued_messages() == 0 {
+            return Poll::Ready(());
+        }
+        if let Err(error) = ready!(self.writer.poll_flush(cx)) {
+            self.mute = true;
+            self.writer.clear();
+            self.fail(Error::stream("write to the peer", error));
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) {
+        let Closing::Flushing(linger, _) = &mut self.closing else { return };
+        let overdue = linger.as_mut().poll(cx).is_ready();
+        let pending = !self.mute && (self.writer.queued_messages() > 0 || self.writer.poll_shutdown(cx).is_pending());
+        if pending && !overdue {
+            return;
+        }
+        self.mute = true;
+        self.writer.clear();
+        if let Closing::Flushing(_, done) = std::mem::replace(&mut self.closing, Closing::Done) {
+            let _ = done.send(());
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
+        wake(&mut self.receiver);
+    }
+
+    /// Follows the size of messages: at once when they grow, slowly when they shrink.
+    fn learn_size(&mut self, message: &Message) {
+        let words = message.size_in_words().min(FIRST_SEGMENT_WORDS_MAX as usize) as u32 + 8;
+        let recent = self.recent_words;
+        let next = if words >= recent { words } else { recent - (recent - words) / 16 };
+        self.recent_words = next.clamp(FIRST_SEGMENT_WORDS_MIN, FIRST_SEGMENT_WORDS_MAX);
+    }
+}
+
+fn queue_limit(allowed: usize, seen: usize) -> Error {
+    Error::Limit {
+        limit: "queue_bytes_max",
+        allowed: allowed as u64,
+        seen: seen as u64,
+        what: "messages that wait to be written to a peer that does not read them",
+        advice: "await Connection::ready before sending more, and see that the peer reads",
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
