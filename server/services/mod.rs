@@ -1,0 +1,2 @@
+pub(crate) mod arith;
+pub(crate) mod mailbox;
