@@ -1,2 +1,3 @@
 pub(crate) mod arith;
+pub(crate) mod calculator;
 pub(crate) mod mailbox;
