@@ -163,7 +163,7 @@ fn describe(queue: &Queue, mut info: box_info::Builder<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use capnp::capability::{FromClientHook, Request};
+    use capnp::capability::Request;
     use capnp::traits::{HasTypeId, Imbue};
     use shipmate::schema::mailbox_capnp::{subscriber, subscription};
     use shipmate::schema::record_capnp::record;
