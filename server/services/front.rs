@@ -29,8 +29,8 @@ impl shipmate::Server for Front {
         info.set_version(env!("CARGO_PKG_VERSION"));
         info.set_process_id(std::process::id());
         info.set_uptime_millis(load.started.elapsed().as_millis() as u64);
-        info.set_connections(load.connections as u32);
-        info.set_shards(load.shards as u16);
+        info.set_connections(count(load.connections));
+        info.set_shards(u16::try_from(load.shards).unwrap_or(u16::MAX));
         describe(&self.host.limits, info.init_limits());
         Ok(())
     }
@@ -76,10 +76,15 @@ impl shipmate::Server for Front {
 
 fn describe(limits: &Limits, mut to: limits::Builder<'_>) {
     to.set_frame_bytes_max(limits.frame_bytes_max as u64);
-    to.set_segments_max(limits.segments_max as u32);
-    to.set_calls_in_flight_max(limits.calls_in_flight_max as u32);
+    to.set_segments_max(count(limits.segments_max));
+    to.set_calls_in_flight_max(count(limits.calls_in_flight_max));
     to.set_outgoing_bytes_max(limits.outgoing_bytes_max as u64);
-    to.set_connections_max(limits.connections_max as u32);
+    to.set_connections_max(count(limits.connections_max));
+}
+
+/// A number that may be set to more than its field holds.
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -141,14 +146,14 @@ mod tests {
                 let name = info.get_name().unwrap().to_str().unwrap();
                 let (service, found) = get::<capnp::capability::Client>(&front, name);
                 assert!(found.await);
-                // An object that knows its interface refuses a method; one that does not, the interface.
+                // No service takes offence at its first method with empty parameters.
                 let call = service.new_call::<capnp::any_pointer::Owned, capnp::any_pointer::Owned>(
                     info.get_interface_id(),
-                    u16::MAX,
+                    0,
                     None,
                 );
-                let error = call.send().promise.await.err().unwrap();
-                assert!(error.extra.to_lowercase().contains("method"), "{name}: {error}");
+                let answer = call.send().promise.await;
+                assert!(answer.is_ok(), "{name}: {:?}", answer.err());
                 assert!(info.get_description().unwrap().to_str().unwrap().ends_with('.'));
             }
         });

@@ -22,7 +22,7 @@ use self::mailbox::{Mailbox, MailboxLimits, Mailboxes};
 pub(crate) const DEFAULT_SERVICE: &str = "shipmate";
 
 /// Every service, sorted by name. A further one is a file beside this and an entry here.
-pub(crate) const SERVICES: [Service; 4] = [
+pub(crate) static SERVICES: [Service; 4] = [
     Service {
         name: "arith",
         description: "Integer arithmetic whose overflow and division by zero are values, not exceptions.",
@@ -31,7 +31,7 @@ pub(crate) const SERVICES: [Service; 4] = [
     },
     Service {
         name: "calculator",
-        description: "The Cap'n Proto project's sample: expressions, functions as capabilities and callbacks.",
+        description: "The Cap'n Proto project's sample: expressions, functions and callbacks.",
         interface_id: calculator_capnp::calculator::Client::TYPE_ID,
         make: |_| client::<_, calculator_capnp::calculator::Client>(Calculator::default()),
     },
@@ -50,6 +50,7 @@ pub(crate) const SERVICES: [Service; 4] = [
 ];
 
 /// A service.
+#[derive(Debug)]
 pub(crate) struct Service {
     /// What the front door's `get` and `--listen ADDRESS=NAME` take.
     pub(crate) name: &'static str,

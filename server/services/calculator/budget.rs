@@ -73,7 +73,7 @@ impl<'a> Steps<'a> {
         }
         self.budget.under_way.set(under_way + 1);
         let step = Step(self.budget);
-        if taken % STEPS_BETWEEN_TURNS == 0 {
+        if taken.is_multiple_of(STEPS_BETWEEN_TURNS) {
             tokio::task::yield_now().await;
         }
         Ok(step)

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use capnp::primitive_list;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, try_join_all};
 use shipmate::schema::calculator_capnp::calculator::{Operator, expression, function, value};
@@ -103,7 +104,7 @@ impl Draft {
 
 impl Expression {
     /// The value, with the values of the parameters where it is a function's body.
-    pub(super) async fn evaluate(&self, budget: &Rc<Budget>, args: &[f64]) -> Result<f64, capnp::Error> {
+    pub(super) async fn evaluate(&self, budget: &Budget, args: &[f64]) -> Result<f64, capnp::Error> {
         self.value(&self.root, &Steps::new(budget), args).await
     }
 
@@ -117,9 +118,7 @@ impl Expression {
             let _step = steps.take().await?;
             match node {
                 Node::Literal(value) => Ok(*value),
-                Node::PreviousResult(value) => {
-                    Ok(value.read_request().send().promise.await?.get()?.get_value())
-                }
+                Node::PreviousResult(value) => Ok(value.read_request().send().promise.await?.get()?.get_value()),
                 Node::Parameter(index) => {
                     args.get(*index).copied().ok_or_else(|| failed(format!("parameter {index} was not given")))
                 }
@@ -142,9 +141,14 @@ impl Expression {
 
 impl Function {
     /// Calls the function as its client does.
-    pub(super) async fn call(&self, budget: &Rc<Budget>, params: &[f64]) -> Result<f64, capnp::Error> {
-        self.check_param_count(params.len())?;
-        self.apply(&Steps::new(budget), params).await
+    pub(super) async fn call(
+        &self,
+        budget: &Budget,
+        params: primitive_list::Reader<'_, f64>,
+    ) -> Result<f64, capnp::Error> {
+        self.check_param_count(params.len() as usize)?;
+        let params: Vec<f64> = params.iter().collect();
+        self.apply(&Steps::new(budget), &params).await
     }
 
     async fn apply(&self, steps: &Steps<'_>, params: &[f64]) -> Result<f64, capnp::Error> {

@@ -100,20 +100,14 @@ impl function::Server for FunctionServer {
         params: function::CallParams,
         mut results: function::CallResults,
     ) -> Result<(), capnp::Error> {
-        let params = params.get()?.get_params()?;
-        let mut values = Vec::with_capacity(params.len() as usize);
-        values.extend(params.iter());
-        results.get().set_value(self.function.call(&self.budget, &values).await?);
+        let value = self.function.call(&self.budget, params.get()?.get_params()?).await?;
+        results.get().set_value(value);
         Ok(())
     }
 }
 
 impl value::Server for Value {
-    async fn read(
-        self: Rc<Self>,
-        _: value::ReadParams,
-        mut results: value::ReadResults,
-    ) -> Result<(), capnp::Error> {
+    async fn read(self: Rc<Self>, _: value::ReadParams, mut results: value::ReadResults) -> Result<(), capnp::Error> {
         results.get().set_value(self.0);
         Ok(())
     }
