@@ -15,10 +15,6 @@ fn queue(capacity: usize) -> Queue {
     Queue::new("box", capacity, MailboxLimits::default())
 }
 
-fn stored(value: i64) -> StoredRecord {
-    record(value)
-}
-
 fn value(lease: &Lease<'_>) -> i64 {
     lease.reader().unwrap().get_value()
 }
@@ -34,9 +30,9 @@ async fn take(queue: &Queue) -> i64 {
 fn a_post_waits_for_room_and_posts_are_admitted_in_order() {
     block_on(async {
         let queue = queue(1);
-        queue.post(stored(1)).await.unwrap();
-        let mut second = pin!(queue.post(stored(2)));
-        let mut third = pin!(queue.post(stored(3)));
+        queue.post(record(1)).await.unwrap();
+        let mut second = pin!(queue.post(record(2)));
+        let mut third = pin!(queue.post(record(3)));
         assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
         assert_eq!(take(&queue).await, 1);
         assert!(poll!(&mut third).is_pending());
@@ -51,10 +47,10 @@ fn a_post_waits_for_room_and_posts_are_admitted_in_order() {
 fn a_cancelled_post_posts_nothing_and_the_next_moves_up() {
     block_on(async {
         let queue = queue(1);
-        queue.post(stored(1)).await.unwrap();
-        let mut third = pin!(queue.post(stored(3)));
+        queue.post(record(1)).await.unwrap();
+        let mut third = pin!(queue.post(record(3)));
         {
-            let mut second = pin!(queue.post(stored(2)));
+            let mut second = pin!(queue.post(record(2)));
             assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
         }
         assert_eq!(take(&queue).await, 1);
@@ -71,9 +67,9 @@ fn takers_are_served_in_order() {
         let mut first = pin!(queue.take());
         let mut second = pin!(queue.take());
         assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
-        queue.post(stored(1)).await.unwrap();
+        queue.post(record(1)).await.unwrap();
         assert!(poll!(&mut second).is_pending());
-        queue.post(stored(2)).await.unwrap();
+        queue.post(record(2)).await.unwrap();
         assert_eq!((value(&second.await.unwrap()), value(&first.await.unwrap())), (2, 1));
     });
 }
@@ -83,7 +79,7 @@ fn a_take_that_is_cancelled_while_it_waits_takes_nothing() {
     block_on(async {
         let queue = queue(1);
         assert!(poll!(pin!(queue.take())).is_pending());
-        queue.post(stored(1)).await.unwrap();
+        queue.post(record(1)).await.unwrap();
         assert_eq!(take(&queue).await, 1);
     });
 }
@@ -98,7 +94,7 @@ fn takes_that_are_cancelled_after_the_hand_over_give_back_in_order() {
             let mut second = Box::pin(queue.take());
             assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
             for value in 1..=3 {
-                queue.post(stored(value)).await.unwrap();
+                queue.post(record(value)).await.unwrap();
             }
             // The first to be dropped got the first record: a plain push to the front would swap them.
             drop(first);
@@ -112,11 +108,11 @@ fn takes_that_are_cancelled_after_the_hand_over_give_back_in_order() {
 fn a_dropped_lease_gives_the_record_to_who_waits() {
     block_on(async {
         let queue = queue(1);
-        queue.post(stored(1)).await.unwrap();
+        queue.post(record(1)).await.unwrap();
         let lease = queue.take().await.unwrap();
         let mut waiting = pin!(queue.take());
         assert!(poll!(&mut waiting).is_pending());
-        let mut second = pin!(queue.post(stored(2)));
+        let mut second = pin!(queue.post(record(2)));
         assert!(poll!(&mut second).is_pending(), "what is on a lease counts against the capacity");
         drop(lease);
         let again = waiting.await.unwrap();
@@ -129,18 +125,18 @@ fn a_dropped_lease_gives_the_record_to_who_waits() {
 #[test]
 fn bytes_are_bounded_too_and_a_smaller_post_does_not_overtake() {
     block_on(async {
-        let one = stored(1).bytes;
+        let one = record(1).bytes;
         let limits = MailboxLimits { box_bytes_max: one * 2, ..Default::default() };
         let queue = Queue::new("box", 100, limits);
-        queue.post(stored(1)).await.unwrap();
-        let large = StoredRecord { bytes: one * 2, ..stored(2) };
+        queue.post(record(1)).await.unwrap();
+        let large = StoredRecord { bytes: one * 2, ..record(2) };
         {
             let mut large = pin!(queue.post(large));
             assert!(poll!(&mut large).is_pending());
-            let refused = queue.post(stored(3)).now_or_never();
+            let refused = queue.post(record(3)).now_or_never();
             assert!(matches!(refused, Some(Err(_))), "no bytes are left to wait with");
         }
-        let mut small = pin!(queue.post(stored(3)));
+        let mut small = pin!(queue.post(record(3)));
         assert!(poll!(&mut small).is_ready());
     });
 }
@@ -157,10 +153,10 @@ fn the_lines_of_waiters_are_bounded() {
             assert_eq!(queue.take().await.err().map(kind), Some(capnp::ErrorKind::Overloaded));
             assert!(poll!(pin!(queue.take_for_subscription())).is_pending());
         }
-        queue.post(stored(1)).await.unwrap();
-        let mut waiting = pin!(queue.post(stored(2)));
+        queue.post(record(1)).await.unwrap();
+        let mut waiting = pin!(queue.post(record(2)));
         assert!(poll!(&mut waiting).is_pending());
-        assert_eq!(queue.post(stored(3)).await.err().map(kind), Some(capnp::ErrorKind::Overloaded));
+        assert_eq!(queue.post(record(3)).await.err().map(kind), Some(capnp::ErrorKind::Overloaded));
         queue.begin_subscription().unwrap();
         assert_eq!(queue.begin_subscription().err().map(kind), Some(capnp::ErrorKind::Overloaded));
         queue.end_subscription();
@@ -209,7 +205,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Post => {
-                    posts.push((next, Box::pin(queue.post(stored(next)))));
+                    posts.push((next, Box::pin(queue.post(record(next)))));
                     next += 1;
                 }
                 Step::CancelPost(at) if at < posts.len() => drop(posts.remove(at)),
@@ -262,7 +258,7 @@ fn threads_move_every_record_once() {
         std::thread::spawn(move || {
             block_on(async {
                 for value in 0..EACH {
-                    queue.post(stored(thread * EACH + value)).await.unwrap();
+                    queue.post(record(thread * EACH + value)).await.unwrap();
                 }
             });
             Vec::new()
