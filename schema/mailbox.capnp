@@ -19,6 +19,7 @@ enum Refusal {
   nameTooLong @1;
   tooManyBoxes @2;
   capacityTooLarge @3;
+  nameEmpty @4;
 }
 
 interface Box {
@@ -28,15 +29,20 @@ interface Box {
 
   take @1 () -> (record :Record);
   # Removes the first record. While the mailbox is empty the reply waits; a call that is cancelled
-  # while it waits takes nothing.
+  # while it waits takes nothing. A record leaves the mailbox as its reply is sent: a receiver that may
+  # not lose one when its connection breaks subscribes instead.
 
   tryTake @2 () -> (found :Bool, record :Record);
   # The same, without waiting.
 
   subscribe @3 (subscriber :Subscriber, window :UInt16) -> (subscription :Subscription);
-  # Takes records as they come and hands each to the subscriber, in order, until the subscription is
-  # dropped. At most `window` calls are unanswered at a time (0: the server's default), so a slow
-  # subscriber slows the senders down. A record whose `receive` fails goes back to the front.
+  # Takes records as they come and hands each to the subscriber, in order. At most `window` calls are
+  # unanswered at a time (0: the server's default; the server may use less), and what is unanswered
+  # still counts against the capacity, so a slow subscriber slows the senders down.
+  #
+  # The subscription ends when it is dropped, when a `receive` fails, or with the connection. Calls that
+  # are unanswered then are cancelled, and their records go back to the front, in order: each record is
+  # dealt with at least once.
 
   info @4 () -> (info :BoxInfo);
 }
@@ -56,7 +62,8 @@ struct BoxInfo {
   name @0 :Text;
   capacity @1 :UInt32;
   length @2 :UInt32;
-  # Records in it now.
+  # Records in it now, those included that are in the hands of a subscriber.
+
   posted @3 :UInt64;
   taken @4 :UInt64;
   # Since it was made.
