@@ -15,7 +15,6 @@ use crate::{Address, Error, Limits, Result, transport};
 
 /// How to connect.
 #[derive(Clone)]
-#[non_exhaustive]
 pub struct ConnectOptions {
     /// What the peer may use.
     pub limits: Limits,

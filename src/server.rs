@@ -26,7 +26,6 @@ use crate::{Address, Error, Limits, Result};
 
 /// How a server serves.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct ServerOptions {
     /// What each peer may use, and how many there may be.
     pub limits: Limits,

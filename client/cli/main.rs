@@ -1,1 +1,2 @@
+//! `shipmate`: the command line.
 fn main() {}

@@ -88,7 +88,6 @@ pub trait Listener: Send {
 
 /// How to listen.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct ListenOptions {
     /// Permission bits of the socket or FIFO that is made, as in `0o600` (the default: this user alone).
     pub mode: u32,
