@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask schema`, `cargo demo` and `cargo ci`.
+//! The project's own commands: `cargo demo`, `cargo ci` and `cargo xtask schema`.
 
 #[path = "../../schema/compiled/digest.rs"]
 mod digest;
@@ -8,15 +8,62 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-const USAGE: &str = "cargo xtask schema   compile schema/*.capnp and check in the result";
+const USAGE: &str = "\
+cargo demo [ARGS]     build both programs and run `shipmate demo` with these arguments
+cargo ci              install what the tests need, then check formatting, lints and docs and run all tests
+cargo xtask schema    compile schema/*.capnp with the `capnp` tool and check in the result";
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask/ lies in the root")?;
     std::env::set_current_dir(root)?;
-    match std::env::args().nth(1).as_deref() {
-        Some("schema") => schema(),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["demo", rest @ ..] => demo(rest),
+        ["ci"] => ci(),
+        ["schema"] => schema(),
         _ => bail!("usage:\n{USAGE}"),
     }
+}
+
+/// `shipmate demo` starts `shipmated`, so both are built first.
+fn demo(arguments: &[&str]) -> Result<()> {
+    run("cargo", &["build", "--release", "--bins"])?;
+    run("target/release/shipmate", &[&["demo"], arguments].concat())
+}
+
+fn ci() -> Result<()> {
+    install_tools()?;
+    run("cargo", &["fmt", "--all", "--check"])?;
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    // A library user has none of the programs' dependencies.
+    run("cargo", &["clippy", "--no-default-features", "--lib", "--", "-D", "warnings"])?;
+    run_with(
+        "cargo",
+        &["doc", "--workspace", "--no-deps", "--document-private-items"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )?;
+    run("cargo", &["test", "--workspace"])?;
+    // The build without the `capnp` tool is what a newcomer has.
+    run_with("cargo", &["check", "--target-dir", "target/no-tool"], &[("CAPNP", "/nonexistent/capnp")])
+}
+
+/// What the tests need beyond Rust: the `capnp` tool and its standard imports.
+fn install_tools() -> Result<()> {
+    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if is_there("capnp") {
+        return Ok(());
+    }
+    ensure!(is_there("apt-get"), "install the `capnp` tool (https://capnproto.org/install.html), then run this again");
+    let sudo: &[&str] = if is_root() { &[] } else { &["sudo"] };
+    for arguments in [&["update"][..], &["install", "-y", "capnproto", "libcapnp-dev"]] {
+        let line = [sudo, &["apt-get"], arguments].concat();
+        run(line[0], &line[1..])?;
+    }
+    Ok(())
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
 }
 
 /// Checks in the CodeGeneratorRequest of the schemas, so that they build without the `capnp` tool.
@@ -32,4 +79,23 @@ fn schema() -> Result<()> {
     std::fs::write("schema/compiled/request.bin", output.stdout)?;
     std::fs::write("schema/compiled/digest", digest::digest(&files)? + "\n")?;
     Ok(())
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    run_with(program, arguments, &[])
+}
+
+fn run_with(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    eprintln!("+ {program} {}", arguments.join(" "));
+    let status = Command::new(program)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .status()
+        .with_context(|| format!("running {program}"))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        // The command has said what is wrong.
+        Some(code) => std::process::exit(code),
+        None => bail!("{program} {} was killed", arguments.join(" ")),
+    }
 }
