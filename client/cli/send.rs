@@ -52,16 +52,22 @@ const LINES_AHEAD: usize = 64;
 
 impl Send {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        // Before connecting, so that a wrong file name costs the receiver nothing.
-        let input = open(&self.file).with_context(|| format!("open {}", self.file.display()))?;
+        // Before connecting, so that a wrong file name costs the receiver nothing. On a thread of its own,
+        // as opening may wait: the file may be a named pipe.
+        let file = self.file;
+        let input = tokio::task::spawn_blocking(move || {
+            open(&file).with_context(|| format!("open {}", file.display()))
+        });
+        let input = input.await??;
         let mut sender = connect(context, self.address).await?;
         let (to, mut records) = mpsc::channel(LINES_AHEAD);
         // Reading may wait for ever, so it gets a thread that the program's end does not wait for.
         std::thread::Builder::new().name("input".into()).spawn(move || read_records(input, &to))?;
         let sent = send_all(&mut sender, &mut records).await;
         // The receiver gets a proper end even after a wrong line.
-        sender.finish().await?;
-        sent
+        let finished = sender.finish().await;
+        sent?;
+        Ok(finished?)
     }
 }
 
@@ -81,10 +87,10 @@ async fn connect(context: &Context, address: Address) -> anyhow::Result<Sender<r
 /// Sends records in groups while they come faster than they can be written.
 async fn send_all(
     sender: &mut Sender<record::Owned>,
-    records: &mut mpsc::Receiver<anyhow::Result<Record>>,
+    records: &mut mpsc::Receiver<anyhow::Result<(u64, Record)>>,
 ) -> anyhow::Result<()> {
     loop {
-        let record = match records.try_recv() {
+        let (line, record) = match records.try_recv() {
             Ok(record) => record,
             Err(TryRecvError::Disconnected) => return Ok(()),
             Err(TryRecvError::Empty) => {
@@ -95,7 +101,10 @@ async fn send_all(
                 }
             }
         }?;
-        sender.feed(|to| record.build(to)).await?;
+        sender.feed(|to| record.build(to)).await.map_err(|error| match error {
+            Error::Limit { .. } => anyhow!("line {line}: {error}"),
+            _ => error.into(),
+        })?;
     }
 }
 
@@ -107,7 +116,7 @@ fn open(path: &Path) -> io::Result<Box<dyn Read + std::marker::Send>> {
 }
 
 /// Reads until the end, the first wrong line, or until nobody wants more.
-fn read_records(input: impl Read, to: &mpsc::Sender<anyhow::Result<Record>>) {
+fn read_records(input: impl Read, to: &mpsc::Sender<anyhow::Result<(u64, Record)>>) {
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
     for number in 1_u64.. {
@@ -115,7 +124,7 @@ fn read_records(input: impl Read, to: &mpsc::Sender<anyhow::Result<Record>>) {
         let record = match (&mut input).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line) {
             Ok(0) => return,
             Ok(_) if line.trim_ascii().is_empty() => continue,
-            Ok(_) => parse(&line).map_err(|wrong| anyhow!("line {number}: {wrong}")),
+            Ok(_) => parse(&line).map(|record| (number, record)).map_err(|wrong| anyhow!("line {number}: {wrong}")),
             Err(error) => Err(anyhow::Error::new(error).context(format!("read line {number}"))),
         };
         let was_wrong = record.is_err();
@@ -144,7 +153,7 @@ mod tests {
         let (mut values, mut error) = (Vec::new(), None);
         while let Ok(record) = records.try_recv() {
             match record {
-                Ok(record) => values.push(record.value),
+                Ok((_, record)) => values.push(record.value),
                 Err(wrong) => error = Some(wrong.to_string()),
             }
         }
