@@ -43,7 +43,8 @@ enum Operation {
 impl Arith {
     pub(crate) async fn run(self, context: &Context, output: &mut Output) -> anyhow::Result<()> {
         let connection = context.connect(&self.at).await?;
-        let result = context.with_service(&connection, "arith", async |arith: arith::Client| self.call(context, &arith).await);
+        let result =
+            context.with_service(&connection, "arith", async |arith: arith::Client| self.call(context, &arith).await);
         let text = result.await?;
         connection.close().await;
         output.line(text).await

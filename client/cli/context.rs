@@ -62,10 +62,30 @@ impl Context {
         match found {
             Ok(response) if response.get()?.get_found() => result,
             Ok(_) => anyhow::bail!("the server has no service {name:?}: `shipmate info ADDRESS` lists what it has"),
-            Err(Error::Service { kind: ServiceErrorKind::Unimplemented, .. }) => call(connection.bootstrap()).await,
+            Err(error) if is_unimplemented(&error) => {
+                let result = call(connection.bootstrap()).await;
+                result.map_err(|error| match error.downcast_ref() {
+                    Some(cause) if is_unimplemented(cause) => {
+                        anyhow::anyhow!("what listens there is neither a front door nor the service {name:?}")
+                    }
+                    _ => error,
+                })
+            }
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What an error of a call to the front door means.
+pub(crate) fn of_front_door(error: Error) -> anyhow::Error {
+    match is_unimplemented(&error) {
+        true => anyhow::anyhow!("what listens there has no front door, it serves another service alone"),
+        false => error.into(),
+    }
+}
+
+fn is_unimplemented(error: &Error) -> bool {
+    matches!(error, Error::Service { kind: ServiceErrorKind::Unimplemented, .. })
 }
 
 /// A time in seconds, as an argument.

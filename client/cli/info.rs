@@ -9,7 +9,7 @@ use serde::Serialize;
 use shipmate::schema::shipmate_capnp::{server_info, service_info, shipmate as front};
 use shipmate::{Address, RequestExt};
 
-use crate::context::Context;
+use crate::context::{Context, of_front_door};
 use crate::output::Output;
 
 /// Show what a server is: version, limits, load and services
@@ -74,7 +74,7 @@ impl Info {
 async fn ask(context: &Context, front: &front::Client) -> anyhow::Result<Server> {
     let info = front.info_request().within(context.timeout);
     let list = front.list_request().within(context.timeout);
-    let (info, list) = futures::try_join!(info, list)?;
+    let (info, list) = futures::try_join!(info, list).map_err(of_front_door)?;
     let services = list.get()?.get_services()?.iter().map(Service::read).collect::<Result<_, _>>()?;
     Ok(Server::read(info.get()?.get_info()?, services)?)
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use shipmate::schema::shipmate_capnp::shipmate as front;
 use shipmate::{Address, RequestExt};
 
-use crate::context::{Context, seconds};
+use crate::context::{Context, of_front_door, seconds};
 use crate::output::Output;
 
 /// Measure round trips to a server
@@ -54,7 +54,7 @@ impl Ping {
             let mut request = server.ping_request();
             request.get().set_payload(&payload);
             tally.sent += 1;
-            let response = request.within(context.timeout).await?;
+            let response = request.within(context.timeout).await.map_err(of_front_door)?;
             let time = start.elapsed();
             ensure!(response.get()?.get_payload()? == payload, "the server gave back other bytes than it was sent");
             tally.times.push(time);
@@ -74,21 +74,18 @@ impl Drop for Tally {
     fn drop(&mut self) {
         use std::io::Write;
         // Standard output may be closed, and then nobody wants to know.
-        let _ = writeln!(std::io::stdout(), "{}", self.summary());
+        let _ = writeln!(std::io::stdout(), "{}", summary(&self.address, self.sent, &mut self.times));
     }
 }
 
-impl Tally {
-    fn summary(&mut self) -> String {
-        let Tally { address, sent, times } = self;
-        let mut text = format!("--- {address}: {sent} sent, {} answered", times.len());
-        times.sort_unstable();
-        if let (Some(least), Some(greatest)) = (times.first(), times.last()) {
-            let median = times[times.len() / 2];
-            text += &format!(", min/median/max {} / {} / {}", micros(*least), micros(median), micros(*greatest));
-        }
-        text
+fn summary(address: &Address, sent: u64, times: &mut [Duration]) -> String {
+    let mut text = format!("--- {address}: {sent} sent, {} answered", times.len());
+    times.sort_unstable();
+    if let (Some(least), Some(greatest)) = (times.first(), times.last()) {
+        let median = times[times.len() / 2];
+        text += &format!(", min/median/max {} / {} / {}", micros(*least), micros(median), micros(*greatest));
     }
+    text
 }
 
 fn micros(time: Duration) -> String {
@@ -101,10 +98,10 @@ mod tests {
 
     #[test]
     fn the_summary_tells_what_came_back() {
-        let times = [30, 10, 20].map(Duration::from_micros).to_vec();
-        let mut tally = Tally { address: "unix:/s".parse().unwrap(), sent: 4, times };
-        assert_eq!(tally.summary(), "--- unix:/s: 4 sent, 3 answered, min/median/max 10.0 us / 20.0 us / 30.0 us");
-        tally.times.clear();
-        assert_eq!(tally.summary(), "--- unix:/s: 4 sent, 0 answered");
+        let address = "unix:/s".parse().unwrap();
+        let mut times = [30, 10, 20].map(Duration::from_micros);
+        let expected = "--- unix:/s: 4 sent, 3 answered, min/median/max 10.0 us / 20.0 us / 30.0 us";
+        assert_eq!(summary(&address, 4, &mut times), expected);
+        assert_eq!(summary(&address, 4, &mut []), "--- unix:/s: 4 sent, 0 answered");
     }
 }

@@ -55,9 +55,8 @@ impl Send {
         // Before connecting, so that a wrong file name costs the receiver nothing. On a thread of its own,
         // as opening may wait: the file may be a named pipe.
         let file = self.file;
-        let input = tokio::task::spawn_blocking(move || {
-            open(&file).with_context(|| format!("open {}", file.display()))
-        });
+        let input =
+            tokio::task::spawn_blocking(move || open(&file).with_context(|| format!("open {}", file.display())));
         let input = input.await??;
         let mut sender = connect(context, self.address).await?;
         let (to, mut records) = mpsc::channel(LINES_AHEAD);

@@ -78,10 +78,11 @@ impl Definition {
             let params = parser.list(|parser| {
                 let at = parser.at;
                 let name = parser.name().ok_or_else(|| parser.expected("the name of a parameter"))?.to_owned();
-                match parser.params.contains(&name) {
-                    true => Err(Wrong { at, what: format!("there are two parameters {name}") }),
-                    false => Ok(parser.params.push(name)),
+                if parser.params.contains(&name) {
+                    return Err(Wrong { at, what: format!("there are two parameters {name}") });
                 }
+                parser.params.push(name);
+                Ok(())
             })?;
             parser.want("=")?;
             let body = Expression { root: parser.sum()?, text: text.to_owned() };
@@ -157,7 +158,9 @@ impl<'a> Parser<'a> {
         }
         match self.params.iter().position(|param| param == name) {
             Some(index) => Ok(Node::Parameter(index as u32)),
-            None => Err(Wrong { at, what: format!("nothing here is called {name}; a function is written {name}(…)") }),
+            None => {
+                Err(Wrong { at, what: format!("nothing here is called {name}; a function is written {name}(…)") })
+            }
         }
     }
 

@@ -10,12 +10,14 @@
 //!
 //! What is at its default is not printed, except `name` and `value`.
 
+mod object;
+
 use serde::{Deserialize, Serialize};
 use shipmate::schema::record_capnp::{reading, record};
 
 /// What `schema/record.capnp` calls a Record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(remote = "Self", deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Record {
     #[serde(default)]
     pub(crate) name: String,
@@ -32,14 +34,14 @@ pub(crate) struct Record {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[serde(remote = "Self", default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Position {
     pub(crate) latitude: Float,
     pub(crate) longitude: Float,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[serde(remote = "Self", default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Reading {
     pub(crate) sensor: String,
     pub(crate) time_millis: i64,
@@ -53,6 +55,8 @@ pub(crate) enum Body {
     Number(Float),
     Bytes(#[serde(with = "base64_text")] Vec<u8>),
 }
+
+object::objects!(Record, Position, Reading);
 
 /// Every `Float64`. Two are equal when they print alike.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,10 +86,7 @@ impl Record {
         let position = match record.has_position() {
             true => {
                 let position = record.get_position()?;
-                Some(Position {
-                    latitude: Float(position.get_latitude()),
-                    longitude: Float(position.get_longitude()),
-                })
+                Some(Position { latitude: Float(position.get_latitude()), longitude: Float(position.get_longitude()) })
             }
             false => None,
         };
@@ -193,7 +194,9 @@ impl<'de> Deserialize<'de> for Float {
 
             fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Float, E> {
                 let known = NOT_FINITE.into_iter().find(|&(known, _)| known == word);
-                known.map(|(_, value)| Float(value)).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(word), &self))
+                known
+                    .map(|(_, value)| Float(value))
+                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(word), &self))
             }
         }
 
@@ -259,8 +262,7 @@ mod tests {
     }
 
     fn any_record() -> impl Strategy<Value = Record> {
-        let position =
-            (any_float(), any_float()).prop_map(|(latitude, longitude)| Position { latitude, longitude });
+        let position = (any_float(), any_float()).prop_map(|(latitude, longitude)| Position { latitude, longitude });
         let parts = (
             any_text(),
             any::<i64>(),
@@ -335,7 +337,8 @@ mod tests {
             (r#"{"body":{"text":"a","number":1}}"#, "body"),
             (r#"{"body":{"number":1e999}}"#, "number out of range"),
             (r#"{} {}"#, "trailing characters, at column 4"),
-            (r#"[]"#, "expected"),
+            (r#"[]"#, "invalid type: sequence, expected an object"),
+            (r#"{"readings":[["s",1,[]]]}"#, "readings[0]: invalid type: sequence, expected an object"),
             (r#"{"name":"x""#, "EOF while parsing an object, at column 11"),
         ] {
             let error = Record::parse(line).unwrap_err();
