@@ -92,9 +92,12 @@ fn main() -> ExitCode {
 
 /// Runs the command. A signal drops it where it is, and what it holds cleans up after itself.
 async fn until_interrupted(command_line: CommandLine) -> anyhow::Result<ExitCode> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let [mut hangup, mut interrupt, mut terminate] =
+        [signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    // 128 and the signal's number, as a shell has it.
     tokio::select! {
         biased;
+        _ = hangup.recv() => Ok(ExitCode::from(129)),
         _ = interrupt.recv() => Ok(ExitCode::from(130)),
         _ = terminate.recv() => Ok(ExitCode::from(143)),
         result = run(command_line) => result.map(|()| ExitCode::SUCCESS),

@@ -39,6 +39,8 @@ impl Recv {
             let _ = writeln!(std::io::stderr(), "shipmate: listening at {}", listener.address());
         }
         let mut receiver = listener.accept::<record::Owned>().await?;
+        // A second sender learns at once that nobody waits for it.
+        drop(listener);
         let mut received = 0;
         while self.count != Some(received) {
             let Some(message) = receiver.recv().await? else { break };

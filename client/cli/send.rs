@@ -28,7 +28,7 @@ use crate::record::Record;
   echo '{"name": "depth", "value": 42}' | shipmate send pipe:./p
   shipmate send tcp:127.0.0.1:7701 records.jsonl
 
-A line with every field, all of which may be left out:
+A record with every field, all of which may be left out (to be written in one line):
   {"name": "buoy 7", "value": -3, "tags": ["sea", "north"],
    "position": {"latitude": 54.5, "longitude": 9.9},
    "readings": [{"sensor": "wind", "timeMillis": 1700000000000, "values": [7.5, "NaN"]}],
