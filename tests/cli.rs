@@ -67,7 +67,11 @@ fn lines_of(child: &mut Child) -> Lines<BufReader<ChildStdout>> {
 }
 
 fn interrupt(child: &Child) {
-    kill_process(Pid::from_raw(child.id().unwrap() as i32).unwrap(), Signal::INT).unwrap();
+    signal(child, Signal::INT);
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(child.id().unwrap() as i32).unwrap(), signal).unwrap();
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -335,6 +339,38 @@ async fn an_interrupted_reader_or_writer_of_a_pipe_leaves_no_pipe() {
     }
 }
 
+/// A read that waits in a thread once held the end of the program up.
+#[tokio::test]
+async fn an_interrupt_ends_a_sender_whose_input_is_silent() {
+    let (mut recv, address) = receiver("tcp:127.0.0.1:0", &[]).await;
+    let mut lines = lines_of(&mut recv);
+    let mut send = shipmate(&["send", &address]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = send.stdin.take().unwrap();
+    stdin.write_all(b"{}\n").await.unwrap();
+    next(&mut lines).await;
+    interrupt(&send);
+    assert_eq!(end(send).await.code, Some(130));
+    drop(stdin);
+    end(recv).await;
+}
+
+/// So did a write to an output that nobody reads.
+#[tokio::test]
+async fn an_interrupt_ends_a_receiver_whose_output_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.jsonl");
+    let line = format!("{{\"name\":\"{}\"}}\n", "x".repeat(1000));
+    std::fs::write(&file, line.repeat(10_000)).unwrap();
+    let (mut recv, address) = receiver("tcp:127.0.0.1:0", &[]).await;
+    let mut lines = lines_of(&mut recv);
+    let send = shipmate(&["send", &address, file.to_str().unwrap()]).spawn().unwrap();
+    next(&mut lines).await;
+    interrupt(&recv);
+    let status = timeout(LONG, recv.wait()).await.expect("it hangs").unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(end(send).await.code, Some(1));
+}
+
 #[tokio::test]
 async fn a_writer_waits_no_longer_than_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
@@ -355,22 +391,25 @@ async fn the_demo_shows_every_transport_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_interrupted_demo_takes_its_server_along() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut demo = shipmate(&["demo", "--transport=unix", "--keep"]).env("TMPDIR", folder.path()).spawn().unwrap();
-    let mut lines = lines_of(&mut demo);
-    let address = loop {
-        if let Some(address) = next(&mut lines).await.strip_prefix("  shipmate ping ") {
-            break address.to_owned();
-        }
-    };
-    let info: serde_json::Value = serde_json::from_str(&ok(&["info", &address, "--json"]).await).unwrap();
-    let server = Pid::from_raw(info["processId"].as_i64().unwrap() as i32).unwrap();
-    assert!(test_kill_process(server).is_ok());
-    interrupt(&demo);
-    assert_eq!(end(demo).await.code, Some(130));
-    assert!(test_kill_process(server).is_err(), "the server lives on");
-    assert_eq!(names(folder.path()), [""; 0]);
+async fn a_demo_that_is_ended_takes_its_server_along() {
+    for (sign, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut demo = shipmate(&["demo", "--transport=unix", "--keep"]);
+        let mut demo = demo.env("TMPDIR", folder.path()).spawn().unwrap();
+        let mut lines = lines_of(&mut demo);
+        let address = loop {
+            if let Some(address) = next(&mut lines).await.strip_prefix("  shipmate ping ") {
+                break address.to_owned();
+            }
+        };
+        let info: serde_json::Value = serde_json::from_str(&ok(&["info", &address, "--json"]).await).unwrap();
+        let server = Pid::from_raw(info["processId"].as_i64().unwrap() as i32).unwrap();
+        assert!(test_kill_process(server).is_ok());
+        signal(&demo, sign);
+        assert_eq!(end(demo).await.code, Some(code));
+        assert!(test_kill_process(server).is_err(), "the server lives on");
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
 }
 
 #[tokio::test]
