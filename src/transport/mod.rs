@@ -19,6 +19,8 @@
 
 pub mod memory;
 pub mod pipe;
+#[cfg(target_os = "linux")]
+pub mod shm;
 pub mod tcp;
 pub mod unix;
 
