@@ -31,16 +31,9 @@ pub mod ring;
 pub mod sync;
 
 #[cfg(test)]
-mod hostile;
-#[cfg(test)]
-mod model;
-#[cfg(test)]
 mod tests;
 
 pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
 pub use region::Region;
 pub use ring::{Consumer, Held, Label, Loan, Producer, Record, Room, link};
 pub use sync::{Memory, layout};
-
-#[cfg(test)]
-use crate::Error;

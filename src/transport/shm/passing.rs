@@ -84,3 +84,91 @@ fn receive_once(stream: &UnixStream, bytes: &mut [u8], into: &mut Vec<OwnedFd>) 
     }
     Ok((!received.flags.contains(ReturnFlags::CTRUNC)).then_some(received.bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    /// Descriptors of pipes: what was passed is open for as long as the reading end sees no end.
+    fn pipes(count: usize) -> (Vec<std::io::PipeReader>, Vec<OwnedFd>) {
+        (0..count).map(|_| std::io::pipe().unwrap()).map(|(reader, writer)| (reader, OwnedFd::from(writer))).unzip()
+    }
+
+    fn borrowed(descriptors: &[OwnedFd]) -> Vec<BorrowedFd<'_>> {
+        descriptors.iter().map(|descriptor| descriptor.as_fd()).collect()
+    }
+
+    #[tokio::test]
+    async fn descriptors_arrive_with_their_bytes_and_in_order() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (readers, writers) = pipes(3);
+        send(&a, b"hello", &borrowed(&writers)).await.unwrap();
+        drop(writers);
+        let mut bytes = [0; 5];
+        let received = receive(&b, &mut bytes, 3).await.unwrap();
+        assert_eq!(&bytes, b"hello");
+        for (index, writer) in received.into_iter().enumerate() {
+            assert!(rustix::io::fcntl_getfd(&writer).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+            rustix::io::write(&writer, &[index as u8]).unwrap();
+        }
+        for (index, mut reader) in readers.into_iter().enumerate() {
+            let mut rest = Vec::new();
+            reader.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, [index as u8]);
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_that_come_in_pieces_are_put_together() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (_readers, writers) = pipes(2);
+        send(&a, b"he", &borrowed(&writers[..1])).await.unwrap();
+        send(&a, b"llo", &borrowed(&writers[1..])).await.unwrap();
+        let mut bytes = [0; 5];
+        assert_eq!(receive(&b, &mut bytes, 2).await.unwrap().len(), 2);
+        assert_eq!(&bytes, b"hello");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_number_of_descriptors_is_refused_and_all_are_closed() {
+        for (passed, expected) in [(1, 0), (3, 2), (DESCRIPTORS_MAX, 1), (1, 2), (0, 1)] {
+            let (a, b) = UnixStream::pair().unwrap();
+            let (readers, writers) = pipes(passed);
+            send(&a, b"hello", &borrowed(&writers)).await.unwrap();
+            drop(writers);
+            let received = receive(&b, &mut [0; 5], expected).await;
+            assert!(matches!(received, Err(Error::Protocol { .. })), "{passed} of {expected}: {received:?}");
+            for mut reader in readers {
+                assert_eq!(reader.read(&mut [0]).unwrap(), 0, "the writing end is still open");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn more_descriptors_than_there_is_space_for_are_refused_and_all_are_closed() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (readers, writers) = pipes(DESCRIPTORS_MAX * 4);
+        let fds = borrowed(&writers);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX * 4))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+        rustix::net::sendmsg(&a, &[IoSlice::new(b"hello")], &mut control, SendFlags::empty()).unwrap();
+        drop(writers);
+        let received = receive(&b, &mut [0; 5], DESCRIPTORS_MAX).await;
+        assert!(matches!(received, Err(Error::Protocol { .. })), "{received:?}");
+        for mut reader in readers {
+            assert_eq!(reader.read(&mut [0]).unwrap(), 0, "the writing end is still open");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_leaves_is_no_breach_of_the_protocol() {
+        let (a, b) = UnixStream::pair().unwrap();
+        send(&a, b"he", &[]).await.unwrap();
+        drop(a);
+        assert!(matches!(receive(&b, &mut [0; 5], 0).await, Err(Error::Disconnected { .. })));
+    }
+}

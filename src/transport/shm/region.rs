@@ -202,3 +202,91 @@ fn memfd() -> rustix::io::Result<OwnedFd> {
         made => made,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RING_BYTES: usize = 8192;
+
+    /// A memory file that a peer might pass.
+    fn file(flags: MemfdFlags, bytes: usize, allocate: bool, seals: SealFlags) -> OwnedFd {
+        let file = rustix::fs::memfd_create("test", flags | MemfdFlags::ALLOW_SEALING).unwrap();
+        rustix::fs::ftruncate(&file, bytes as u64).unwrap();
+        if allocate && bytes > 0 {
+            rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64).unwrap();
+        }
+        rustix::fs::fcntl_add_seals(&file, seals).unwrap();
+        file
+    }
+
+    fn refusal(file: impl AsFd) -> String {
+        match Region::receive(file, 1 << 20) {
+            Err(Error::Protocol { what }) => what,
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it was mapped"),
+        }
+    }
+
+    #[test]
+    fn the_peer_sees_what_is_written() {
+        let (mine, file) = Region::create(RING_BYTES).unwrap();
+        let theirs = Region::receive(&file, RING_BYTES).unwrap();
+        mine.store(layout::WRITTEN, 7);
+        assert_eq!(theirs.load(layout::WRITTEN), 7);
+        for length in [0, 1, 7, 8, 9, 64, 1001] {
+            let bytes: Vec<u8> = (0..length).map(|index| (index * 7 + length) as u8).collect();
+            mine.write(layout::RING + 8, &bytes);
+            let mut copy = vec![0; length];
+            theirs.read(layout::RING + 8, &mut copy);
+            assert_eq!(copy, bytes);
+        }
+    }
+
+    #[test]
+    fn nobody_resizes_a_region_and_only_its_maker_writes_it() {
+        let (_region, file) = Region::create(RING_BYTES).unwrap();
+        let bytes = (layout::RING + RING_BYTES) as u64;
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        assert_eq!(rustix::fs::ftruncate(&file, bytes - 1), Err(Errno::PERM));
+        assert_eq!(rustix::fs::ftruncate(&file, bytes + 1), Err(Errno::PERM));
+        assert_eq!(rustix::fs::fallocate(&file, hole, 0, 4096), Err(Errno::PERM));
+        assert_eq!(rustix::io::write(&file, &[1]), Err(Errno::PERM));
+        assert_eq!(rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE), Err(Errno::PERM));
+        assert!(Region::map(&file, bytes as usize, true).is_err(), "a second writable mapping");
+    }
+
+    #[test]
+    fn what_could_change_or_vanish_is_refused() {
+        let bytes = layout::RING + RING_BYTES;
+        let (all, none) = (SEALS | SealFlags::SEAL, MemfdFlags::empty());
+        for missing in [SealFlags::SHRINK, SealFlags::GROW, SealFlags::FUTURE_WRITE, SealFlags::SEAL] {
+            assert!(refusal(file(none, bytes, true, all - missing)).contains("not sealed"), "{missing:?}");
+        }
+        assert!(refusal(std::fs::File::open("/dev/zero").unwrap()).contains("not a memory file"));
+        assert!(refusal(tempfile::tempfile().unwrap()).contains("not"));
+        assert!(refusal(rustix::pipe::pipe().unwrap().0).contains("not a memory file"));
+        assert!(refusal(file(none, bytes, false, all)).contains("holes"));
+        assert!(refusal(file(none, bytes, true, all)).contains("version"), "no magic word");
+        for bytes in [0, 8, layout::RING, bytes - 8, bytes + 4096, layout::RING + (2 << 20)] {
+            assert!(refusal(file(none, bytes, true, all)).contains("a ring of"), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn huge_pages_which_can_run_out_are_refused() {
+        let huge = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING;
+        // A kernel may have none.
+        if let Ok(file) = rustix::fs::memfd_create("test", huge) {
+            rustix::fs::fcntl_add_seals(&file, SEALS | SealFlags::SEAL).unwrap();
+            assert!(refusal(file).contains("tmpfs"));
+        }
+    }
+
+    #[test]
+    fn a_ring_has_a_size_that_is_a_power_of_two() {
+        for bytes in [0, 2048, 5000, 2 << 30] {
+            assert!(matches!(Region::create(bytes), Err(Error::Misuse(_))), "{bytes}");
+        }
+    }
+}

@@ -9,11 +9,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::AtomicU64;
 use loom::sync::{Condvar, Mutex};
 
-use super::doorbell::Condition;
-use super::ring::{Label, link};
-use super::sync::{Memory, layout};
-use super::{Consumer, Producer};
-use crate::Error;
+use super::{Condition, Consumer, Error, Label, Memory, Producer, layout, link};
 
 /// A ring that holds two records of one word each.
 const RING_WORDS: usize = 4;
@@ -90,7 +86,7 @@ impl Bell {
         self.0.1.notify_one();
     }
 
-    /// [`Waiter::poll`](super::Waiter::poll), without the spinning.
+    /// What [`Waiter::poll`](super::Waiter::poll) does, without the spinning.
     fn wait(&self, condition: &mut impl Condition) {
         while !condition.holds().unwrap() {
             condition.wish();

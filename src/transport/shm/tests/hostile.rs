@@ -61,10 +61,11 @@ pub(super) fn run(script: &[u8]) {
     let mut script = script.iter().copied();
     while let (Some(action), Some(operand)) = (script.next(), script.next()) {
         match action % 8 {
-            0 | 1 => {
+            0 => {
                 let (offset, value) = scribble(action >> 3, operand, &theirs, &mut script);
                 theirs.store(offset, value);
             }
+            1 => send(action >> 3, operand, &theirs),
             2 | 3 => match consumer.receive() {
                 Ok(Some(record)) => {
                     let mut copy = vec![0; record.bytes()];
@@ -104,6 +105,14 @@ pub(super) fn run(script: &[u8]) {
         }
         assert!(producer.pending_bytes() <= RING_BYTES && consumer.unreleased_bytes() <= RING_BYTES);
     }
+}
+
+/// Sends a record as an honest peer does, but wherever the last one ended, and of any size and kind.
+fn send(kind: u8, bytes: u8, theirs: &Words) {
+    let written = theirs.load(layout::WRITTEN);
+    let offset = layout::RING + (written as usize & (RING_BYTES - 8));
+    theirs.store(offset, u64::from(bytes) | u64::from(kind % 4) << 32);
+    theirs.store(layout::WRITTEN, written.wrapping_add(8 + u64::from(bytes).next_multiple_of(8)));
 }
 
 /// A word of the peer's region and what to put there: mostly nearly right, for what is far off is refused

@@ -5,9 +5,7 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::hostile::{self, RING_BYTES, Words};
-use super::sync::Memory;
-use super::{Condition, Consumer, Label, Producer, layout, link};
-use crate::Error;
+use super::{Condition, Consumer, Error, Label, Memory, Producer, layout, link};
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -208,6 +206,23 @@ fn what_a_peer_may_not_write_is_a_breach_of_the_protocol() {
         let result = consumer.receive().map(|record| record.map(|record| record.bytes()));
         assert!(matches!(result, Err(Error::Protocol { .. })), "{case}: {result:?}");
     }
+}
+
+#[test]
+fn a_record_past_the_end_of_the_ring_is_a_breach_of_the_protocol() {
+    let theirs = Words::new(RING_BYTES);
+    let (_, mut consumer) = link(Words::new(RING_BYTES), theirs.clone());
+    theirs.store(layout::RING, 120 | 1 << 32);
+    theirs.store(layout::WRITTEN, 128);
+    assert!(receive(&mut consumer).is_some() && !consumer.release());
+    theirs.store(layout::RING + 128, 184 | 1 << 32);
+    theirs.store(layout::WRITTEN, 128 + 192);
+    let result = consumer.receive().map(|record| record.map(|record| record.bytes()));
+    assert!(matches!(result, Err(Error::Protocol { .. })), "{result:?}");
+}
+
+#[test]
+fn reading_what_was_not_published_is_a_breach_of_the_protocol() {
     for read in [8, 200, u64::MAX - 7] {
         let theirs = Words::new(RING_BYTES);
         let (mut producer, _) = link(Words::new(RING_BYTES), theirs.clone());
@@ -223,6 +238,7 @@ fn an_index_that_goes_back_is_a_breach_of_the_protocol() {
     let theirs = Words::new(RING_BYTES);
     let (_, mut consumer) = link(Words::new(RING_BYTES), theirs.clone());
     theirs.store(layout::RING, 1 << 32);
+    theirs.store(layout::RING + 8, 1 << 32);
     theirs.store(layout::WRITTEN, 8);
     assert!(receive(&mut consumer).is_some());
     theirs.store(layout::WRITTEN, 0);
