@@ -321,3 +321,83 @@ impl Spin {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Never holds; after it was wished for, does something first.
+    struct Never<F: FnMut()>(bool, F);
+
+    impl<F: FnMut()> Condition for Never<F> {
+        fn holds(&mut self) -> Result<bool> {
+            if self.0 {
+                self.1();
+            }
+            Ok(false)
+        }
+
+        fn wish(&mut self) {
+            self.0 = true;
+        }
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The byte that one half is about to sleep for may be taken by the other, which was awake for another
+    /// reason: the socket is then not readable any more, and nothing else would wake the first.
+    #[tokio::test]
+    async fn who_takes_a_bell_wakes_the_other_half() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (mut reads, mut writes) = doorbell(b, Duration::ZERO);
+        ring(&a).unwrap();
+        reads.shared.socket.readable().await.unwrap();
+        let woken = Arc::new(Woken::default());
+        let mut race = Never(false, || {
+            let polled = reads.poll(&mut Context::from_waker(Waker::noop()), &mut Never(false, || {}));
+            assert!(polled.is_pending());
+        });
+        let waker = Waker::from(woken.clone());
+        assert!(writes.poll(&mut Context::from_waker(&waker), &mut race).is_pending());
+        assert!(woken.0.load(Ordering::Relaxed));
+    }
+
+    /// The socket keeps one waker: that of a half that waits no more must not be the only one.
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_takes_no_bell_along() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (mut reads, mut writes) = doorbell(b, Duration::ZERO);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        assert!(reads.poll(&mut Context::from_waker(&waker), &mut Never(false, || {})).is_pending());
+        assert!(writes.poll(&mut Context::from_waker(Waker::noop()), &mut Never(false, || {})).is_pending());
+        drop(writes);
+        ring(&a).unwrap();
+        reads.shared.socket.readable().await.unwrap();
+        assert!(woken.0.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn spinning_is_given_up_where_it_does_not_pay_and_tried_again_where_it_may() {
+        let max = Duration::from_micros(20);
+        let mut spin = Spin { max, budget: max };
+        for _ in 0..10 {
+            spin.slept(Duration::from_secs(1));
+        }
+        assert_eq!(spin.budget, Duration::ZERO);
+        for _ in 0..10 {
+            spin.slept(Duration::from_micros(50));
+        }
+        assert_eq!(spin.budget, max);
+        let mut never = Spin::new(Duration::ZERO);
+        never.slept(Duration::from_micros(50));
+        assert_eq!(never.budget, Duration::ZERO);
+    }
+}
