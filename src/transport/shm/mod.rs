@@ -14,7 +14,7 @@
 //!
 //! - [`region`]: one sealed memfd for each side, which that side alone can write (the kernel sees to it).
 //! - [`ring`]: records of bytes, from one producer to one consumer, copied or read in place.
-//! - [`doorbell`]: how to sleep until the peer has done something, and how to wake a peer that sleeps.
+//! - [`mod@doorbell`]: how to sleep until the peer has done something, and how to wake a peer that sleeps.
 //! - [`passing`]: file descriptors over a Unix socket.
 //! - [`sync`]: what the ring asks of memory; the models put loom's atomics there.
 //!

@@ -11,7 +11,7 @@
 //! full and empty cannot be confused and a peer's index is checked by one comparison.
 //!
 //! Nothing here sleeps, wakes or makes a system call: [`Producer::publish`] and [`Consumer::release`] say
-//! whether the peer has to be rung, and [`doorbell`](super::doorbell) does it.
+//! whether the peer has to be rung, and [`mod@super::doorbell`] does it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

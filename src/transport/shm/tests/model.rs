@@ -2,6 +2,7 @@
 //! number of forced switches) with every value that a weakly ordered load may return. The words of the
 //! ring are loom's cells: it also fails when one side reads what the other is writing.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,14 +16,14 @@ use super::{Condition, Consumer, Error, Label, Memory, Producer, layout, link};
 const RING_WORDS: usize = 4;
 const CONTROL: [usize; 4] = [layout::WRITTEN, layout::READ, layout::DATA_WISH, layout::SPACE_WISH];
 
-/// A region that both sides of a model see.
+/// A region that both sides of a model see: loom's threads take turns on one of the system's.
 #[derive(Clone)]
-struct Words(Arc<(Vec<AtomicU64>, Vec<UnsafeCell<u64>>)>);
+struct Words(Rc<(Vec<AtomicU64>, Vec<UnsafeCell<u64>>)>);
 
 impl Words {
     fn new() -> Self {
         let control = CONTROL.iter().map(|_| AtomicU64::new(0)).collect();
-        Words(Arc::new((control, (0..RING_WORDS).map(|_| UnsafeCell::new(0)).collect())))
+        Words(Rc::new((control, (0..RING_WORDS).map(|_| UnsafeCell::new(0)).collect())))
     }
 
     fn control(&self, offset: usize) -> Option<&AtomicU64> {

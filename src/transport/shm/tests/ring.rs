@@ -244,3 +244,32 @@ fn an_index_that_goes_back_is_a_breach_of_the_protocol() {
     theirs.store(layout::WRITTEN, 0);
     assert!(matches!(consumer.receive().map(|_| ()), Err(Error::Protocol { .. })));
 }
+
+/// The example in docs/shared-memory.md, word for word.
+#[test]
+fn the_bytes_are_those_of_the_document() {
+    const RING: usize = 4096;
+    let mine = Words::new(RING);
+    let (mut producer, mut consumer) = link(mine.clone(), Words::new(RING));
+    consumer.wish();
+    for (bytes, tag, more) in [(&b"hello"[..], 7, true), (&b"!"[..], 7, false)] {
+        let mut loan = producer.reserve(bytes.len()).unwrap().unwrap();
+        loan.write(0, bytes);
+        loan.commit(bytes.len(), Label { tag, more });
+    }
+    let _ = producer.publish();
+    let words = [
+        (0x0080, 0x0000_0000_0000_0020),
+        (0x0100, 0x0000_0000_0000_0000),
+        (0x0180, 0x0000_0000_0000_0001),
+        (0x0200, 0x0000_0000_0000_0000),
+        (0x1000, 0x0007_0002_0000_0005),
+        (0x1008, 0x0000_006f_6c6c_6568),
+        (0x1010, 0x0007_0001_0000_0001),
+        (0x1018, 0x0000_0000_0000_0021),
+    ];
+    for (offset, word) in words {
+        assert_eq!(mine.load(offset), word, "{offset:#06x}");
+    }
+    assert_eq!(layout::MAGIC_WORD.to_le_bytes(), *b"SHIPSHM\x01");
+}

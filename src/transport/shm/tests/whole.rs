@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::net::{UnixListener, UnixStream};
@@ -294,7 +294,8 @@ async fn start_peer() -> (Peer, UnixStream) {
     let listener = UnixListener::bind(&path).unwrap();
     let test = module_path!().split_once("::").unwrap().1.to_owned() + "::peer_process";
     let program = std::env::current_exe().unwrap();
-    let child = Command::new(program).args(["--exact", &test]).env(PEER_SOCKET, &path).spawn().unwrap();
+    let child =
+        Command::new(program).args(["--exact", &test]).env(PEER_SOCKET, &path).stdout(Stdio::null()).spawn().unwrap();
     let peer = Peer(child);
     let (socket, _) = in_time(listener.accept()).await.unwrap();
     (peer, socket)
