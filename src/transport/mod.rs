@@ -20,6 +20,8 @@
 pub mod memory;
 mod names;
 pub mod pipe;
+#[cfg(target_os = "linux")]
+pub mod shm;
 pub mod tcp;
 pub mod unix;
 
@@ -50,7 +52,7 @@ pub struct Stream {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
-    /// The transport that it came over: `tcp`, `unix`, `pipe` or `memory`.
+    /// The transport that it came over: `tcp`, `unix`, `pipe`, `shm` or `memory`.
     pub transport: &'static str,
     /// Its IP address and port, over TCP.
     pub socket_address: Option<std::net::SocketAddr>,
@@ -109,6 +111,7 @@ pub async fn listen(address: &Address, options: &ListenOptions) -> Result<Box<dy
         Address::Tcp { host, port } => Box::new(tcp::listen(host, *port, options).await?),
         Address::Unix(_) | Address::UnixAbstract(_) => Box::new(unix::listen(address, options)?),
         Address::Pipe(path) => Box::new(pipe::listen(path, options)?),
+        Address::Shm(_) => Box::new(shm::listen(address, options)?),
     })
 }
 
@@ -118,6 +121,7 @@ pub async fn connect(address: &Address) -> Result<Stream> {
         Address::Tcp { host, port } => tcp::connect(host, *port).await,
         Address::Unix(_) | Address::UnixAbstract(_) => unix::connect(address).await,
         Address::Pipe(path) => pipe::connect(path).await,
+        Address::Shm(_) => shm::connect(address).await,
     }
 }
 

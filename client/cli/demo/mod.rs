@@ -55,8 +55,8 @@ impl Demo {
     pub(crate) async fn run(self, timeout: Duration) -> Result<()> {
         let folder = Folder::new()?;
         let path = folder.path().display();
-        let addresses =
-            ["tcp:127.0.0.1:0".to_owned(), format!("unix:{path}/ship.sock"), format!("pipe:{path}/ship.pipe")];
+        let mut addresses = vec!["tcp:127.0.0.1:0".to_owned()];
+        addresses.extend(["unix", "pipe", "shm"].map(|transport| format!("{transport}:{path}/ship.{transport}")));
         let server = Server::start(self.server, &addresses, timeout).await?;
 
         let mut rows: Vec<Vec<Result<Duration>>> = STEPS.iter().map(|_| Vec::new()).collect();
