@@ -330,6 +330,7 @@ Addresses:
   tcp:HOST:PORT, tcp:[::1]:PORT   TCP; port 0 takes any free port
   unix:/path, unix:@name          a Unix socket, or one of Linux's abstract names
   pipe:/path                      named pipes
+  shm:/path                       shared memory, met on a Unix socket
 
 Services:
 {services}

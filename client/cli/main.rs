@@ -26,7 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Talk to Shipmate servers, and send and receive typed records.
 ///
-/// An ADDRESS is tcp:HOST:PORT, unix:/path, unix:@name or pipe:/path.
+/// An ADDRESS is tcp:HOST:PORT, unix:/path, unix:@name, pipe:/path or shm:/path.
 #[derive(Parser)]
 #[command(name = "shipmate", version, after_long_help = EXAMPLES)]
 struct Cli {

@@ -15,7 +15,7 @@
 //!   one that finds the names of a dead server replaces them; one that finds a live server refuses.
 //!
 //! A transport knows nothing of Cap'n Proto: frames, calls and limits are above it, in
-//! [`rpc`](crate::rpc) and [`message`](crate::message).
+//! `rpc` and [`message`](crate::message).
 
 pub mod memory;
 mod names;
