@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use sd_notify::NotifyState;
-use shipmate::{ListenOptions, Server, ServerOptions};
+use shipmate::{Keepalive, ListenOptions, Server, ServerOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -42,7 +42,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         limits: config.limits.clone(),
         shards: config.shards,
         drain_timeout: config.drain,
-        ..Default::default()
+        keepalive: config.keepalive.map(|silence| Keepalive { interval: silence, timeout: silence }),
     });
     let stats = server.stats();
     let load = move || Load { connections: stats.connections(), shards: stats.shards(), started: stats.started() };
