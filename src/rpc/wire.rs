@@ -22,7 +22,7 @@ const CORKED_MESSAGES_MAX: usize = 64;
 
 /// The size of a message's first segment follows the messages sent before, within these bounds.
 const FIRST_SEGMENT_WORDS_MIN: u32 = 32;
-const FIRST_SEGMENT_WORDS_MAX: u32 = 4096;
+const FIRST_SEGMENT_WORDS_MAX: u32 = 256;
 /// A hint below this is exact: the engine's own small messages.
 const EXACT_HINT_WORDS: u32 = 50;
 
@@ -96,7 +96,7 @@ impl Wire {
         }
         state.learn_size(&message);
         state.writer.push(message);
-        let queued = state.writer.queued_bytes();
+        let queued = state.writer.held_bytes();
         if queued > state.limits.queue_bytes_max {
             let allowed = state.limits.queue_bytes_max;
             state.fail(queue_limit(allowed, queued));
@@ -183,7 +183,7 @@ impl Wire {
     /// Whether the queue has room.
     pub(crate) fn is_ready(&self) -> bool {
         let state = self.state.borrow();
-        state.writer.queued_bytes() < state.limits.outgoing_bytes_max
+        state.writer.held_bytes() < state.limits.outgoing_bytes_max
     }
 
     /// Whether no call of the peer is at work and every reply is written.
@@ -259,7 +259,7 @@ impl State {
 
     /// A message that was read and may go on to the engine.
     fn next_message(&mut self) -> Result<Option<Incoming>> {
-        let queued = self.writer.queued_bytes();
+        let queued = self.writer.held_bytes();
         if let Some(message) = self.gate.next_held(queued)? {
             return Ok(Some(message));
         }
