@@ -25,7 +25,7 @@ pub(crate) type Transport = fn(&Path) -> String;
 /// Makes a test of each step on each transport.
 macro_rules! on_every_transport {
     ($($step:ident),+ $(,)?) => {
-        $(on_every_transport!(@ $step: tcp unix unix_abstract pipe);)+
+        $(on_every_transport!(@ $step: tcp unix unix_abstract pipe shm);)+
     };
     (@ $step:ident: $($transport:ident)+) => {
         mod $step {
@@ -53,6 +53,10 @@ pub(crate) fn unix_abstract(folder: &Path) -> String {
 
 pub(crate) fn pipe(folder: &Path) -> String {
     format!("pipe:{}/pipe", folder.display())
+}
+
+pub(crate) fn shm(folder: &Path) -> String {
+    format!("shm:{}/shm", folder.display())
 }
 
 /// Runs a step as a client's thread does: one thread, a `LocalSet`, and a time limit.

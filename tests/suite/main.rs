@@ -7,4 +7,5 @@
 mod harness;
 
 mod calls;
+mod cli;
 mod mailbox;
