@@ -27,6 +27,7 @@ pub mod unix;
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -96,12 +97,17 @@ pub struct ListenOptions {
     /// Connections that may wait to be accepted.
     pub backlog: i32,
     /// How long a peer may take over a handshake, for the transports that have one.
-    pub handshake_timeout: std::time::Duration,
+    pub handshake_timeout: Duration,
+    /// Over shared memory: how long a thread that waits for a peer looks before it sleeps. It answers in
+    /// a fraction of the time then, and does nothing else meanwhile, so it is for servers of few clients
+    /// on machines with processors to spare. Zero, the default, never spins.
+    pub spin: Duration,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        ListenOptions { mode: 0o600, backlog: 1024, handshake_timeout: crate::Limits::DEFAULT.handshake_timeout }
+        let handshake_timeout = crate::Limits::DEFAULT.handshake_timeout;
+        ListenOptions { mode: 0o600, backlog: 1024, handshake_timeout, spin: Duration::ZERO }
     }
 }
 
@@ -117,11 +123,17 @@ pub async fn listen(address: &Address, options: &ListenOptions) -> Result<Box<dy
 
 /// Connects to an address.
 pub async fn connect(address: &Address) -> Result<Stream> {
+    connect_spinning(address, Duration::ZERO).await
+}
+
+/// Connects to an address. Over shared memory, whoever waits for the peer looks for as long as `spin`
+/// before sleeping; see [`ListenOptions::spin`].
+pub async fn connect_spinning(address: &Address, spin: Duration) -> Result<Stream> {
     match address {
         Address::Tcp { host, port } => tcp::connect(host, *port).await,
         Address::Unix(_) | Address::UnixAbstract(_) => unix::connect(address).await,
         Address::Pipe(path) => pipe::connect(path).await,
-        Address::Shm(_) => shm::connect(address).await,
+        Address::Shm(_) => shm::connect(address, spin).await,
     }
 }
 

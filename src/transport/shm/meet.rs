@@ -43,18 +43,20 @@ struct Shm {
     listener: UnixListener,
     address: Address,
     handshake_timeout: Duration,
+    spin: Duration,
     handshakes: JoinSet<Result<Accepted>>,
 }
 
 /// Listens on the Unix socket of an address.
 pub fn listen(address: &Address, options: &ListenOptions) -> Result<impl Listener + use<>> {
     let (file, listener) = unix::bind(address, options)?;
-    let handshake_timeout = options.handshake_timeout;
-    Ok(Shm { _file: file, listener, address: address.clone(), handshake_timeout, handshakes: JoinSet::new() })
+    let ListenOptions { handshake_timeout, spin, .. } = *options;
+    let handshakes = JoinSet::new();
+    Ok(Shm { _file: file, listener, address: address.clone(), handshake_timeout, spin, handshakes })
 }
 
 /// Connects to the server at an address.
-pub async fn connect(address: &Address) -> Result<Stream> {
+pub async fn connect(address: &Address, spin: Duration) -> Result<Stream> {
     let socket = unix::open(address).await?;
     let peer = unix::peer(&socket, "shm");
     let meet = async {
@@ -68,7 +70,7 @@ pub async fn connect(address: &Address) -> Result<Stream> {
             return Err(Error::Unreachable { address: address.clone(), reason: "the server does not answer".into() });
         }
     };
-    let (reader, writer) = halves(socket, producer, consumer);
+    let (reader, writer) = halves(socket, producer, consumer, spin);
     Ok(Stream { reader, writer, peer })
 }
 
@@ -90,9 +92,9 @@ impl Listener for Shm {
                     },
                     socket = self.listener.accept(), if self.handshakes.len() < HANDSHAKES_MAX => {
                         let (socket, _) = socket.map_err(|e| Error::os("accept", e))?;
-                        let limit = self.handshake_timeout;
+                        let (limit, spin) = (self.handshake_timeout, self.spin);
                         self.handshakes.spawn(async move {
-                            timeout(limit, answer(socket)).await.unwrap_or(Err(Error::Deadline(limit)))
+                            timeout(limit, answer(socket, spin)).await.unwrap_or(Err(Error::Deadline(limit)))
                         });
                     }
                 }
@@ -103,14 +105,14 @@ impl Listener for Shm {
 }
 
 /// The server's part of the handshake.
-async fn answer(socket: UnixStream) -> Result<Accepted> {
+async fn answer(socket: UnixStream, spin: Duration) -> Result<Accepted> {
     let peer = unix::peer(&socket, "shm");
     let theirs = receive_region(&socket).await?;
     let (mine, file) = Region::create(RING_BYTES)?;
     passing::send(&socket, &hello(), &[file.as_fd()]).await?;
     let (producer, consumer) = link(mine, theirs);
     let socket = socket.into_std().map_err(|e| Error::os("accept", e))?;
-    Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(socket)?, producer, consumer))))
+    Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(socket)?, producer, consumer, spin))))
 }
 
 async fn receive_region(socket: &UnixStream) -> Result<Region> {
@@ -120,9 +122,8 @@ async fn receive_region(socket: &UnixStream) -> Result<Region> {
     Region::receive(&descriptors[0], layout::RING_BYTES_MAX)
 }
 
-fn halves(socket: UnixStream, producer: Producer, consumer: Consumer) -> (ReadHalf, WriteHalf) {
-    // No spinning: the thread may serve many connections.
-    let (reads, writes) = doorbell(socket, Duration::ZERO);
+fn halves(socket: UnixStream, producer: Producer, consumer: Consumer, spin: Duration) -> (ReadHalf, WriteHalf) {
+    let (reads, writes) = doorbell(socket, spin);
     (Box::new(Reader::new(consumer, reads)), Box::new(Writer::new(producer, writes)))
 }
 
