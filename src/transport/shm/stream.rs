@@ -71,14 +71,17 @@ impl AsyncRead for Reader {
         let this = self.get_mut();
         let before = buffer.filled().len();
         loop {
+            // Even when there is data: the waiter learns from what it finds whether to spin.
+            if this.rest.is_none() && !this.ended {
+                match ready!(this.waiter.poll(cx, &mut this.consumer)) {
+                    Ok(()) => {}
+                    Err(Error::Disconnected { .. }) => this.ended = true,
+                    Err(error) => return Poll::Ready(Err(io::Error::other(error))),
+                }
+            }
             this.take(buffer).map_err(io::Error::other)?;
             if buffer.filled().len() > before || this.ended || buffer.remaining() == 0 {
                 return Poll::Ready(Ok(()));
-            }
-            match ready!(this.waiter.poll(cx, &mut this.consumer)) {
-                Ok(()) => {}
-                Err(Error::Disconnected { .. }) => this.ended = true,
-                Err(error) => return Poll::Ready(Err(io::Error::other(error))),
             }
         }
     }
