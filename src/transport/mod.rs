@@ -99,8 +99,8 @@ pub struct ListenOptions {
     /// How long a peer may take over a handshake, for the transports that have one.
     pub handshake_timeout: Duration,
     /// Over shared memory: how long a thread that waits for a peer looks before it sleeps. It answers in
-    /// a fraction of the time then, and does nothing else meanwhile, so it is for servers of few clients
-    /// on machines with processors to spare. Zero, the default, never spins.
+    /// a fraction of the time then, and is busy for as long, so it is for machines with processors to
+    /// spare. Zero, the default, never spins.
     pub spin: Duration,
 }
 

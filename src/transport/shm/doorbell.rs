@@ -16,6 +16,7 @@
 //! socket is a peer that has been rung already. A futex is faster too, and nobody who sleeps on it notices
 //! that the peer died; who sleeps on the socket sees its end. It also costs no further descriptor.
 
+use std::future::Future;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -74,14 +75,14 @@ impl PeerWish {
 }
 
 /// Makes the two waiters of a connection out of the socket that it was made on: one for who reads and
-/// one for who writes. They can be on different threads. Each looks for up to `spin` before it sleeps;
-/// while it does, its thread does nothing else, so that a thread with many connections gives zero. Must be
-/// called on a tokio runtime.
+/// one for who writes. They can be on different threads. Each looks for up to `spin` before it sleeps; its
+/// thread stays busy for as long, though its other tasks have their turns. Must be called on a tokio
+/// runtime.
 pub fn doorbell(socket: UnixStream, spin: Duration) -> (Waiter, Waiter) {
     let wakers = Arc::new(Wakers::default());
     let both = Waker::from(wakers.clone());
     let shared = Arc::new(Shared { socket, wakers, both, ended: AtomicBool::new(false) });
-    let waiter = |slot| Waiter { shared: shared.clone(), slot, spin: Spin::new(spin), asleep: None };
+    let waiter = |slot| Waiter { shared: shared.clone(), slot, spin: Spin::new(spin), state: State::Awake };
     (waiter(0), waiter(1))
 }
 
@@ -91,7 +92,15 @@ pub struct Waiter {
     /// Which of the wakers is ours.
     slot: usize,
     spin: Spin,
-    asleep: Option<Instant>,
+    state: State,
+}
+
+/// What a waiter does, and since when.
+#[derive(Clone, Copy)]
+enum State {
+    Awake,
+    Spinning(Instant),
+    Asleep(Instant),
 }
 
 struct Shared {
@@ -110,14 +119,21 @@ impl Waiter {
     /// Waits for the condition. Fails when the peer is gone and the condition does not hold, and never will.
     /// A wait that is given up costs at most one ring that nobody waits for.
     pub async fn wait(&mut self, condition: &mut impl Condition) -> Result<()> {
-        self.asleep = None;
+        self.state = State::Awake;
         std::future::poll_fn(|cx| self.poll(cx, condition)).await
     }
 
     /// [`wait`](Self::wait), for who writes a future by hand.
     pub fn poll(&mut self, cx: &mut Context<'_>, condition: &mut impl Condition) -> Poll<Result<()>> {
-        if self.asleep.is_none() && self.spin.until(condition)? {
-            return Poll::Ready(Ok(()));
+        if condition.holds()? {
+            return self.awake();
+        }
+        if self.spins() {
+            // Other tasks of the thread have their turns between two looks: what the peer is waited for
+            // may well be what one of them is about to ask it. Yielding wakes this task after all of
+            // them; waking it directly would let a `LocalSet` poll it again and again before the others.
+            let _ = std::pin::pin!(tokio::task::yield_now()).poll(cx);
+            return Poll::Pending;
         }
         // Before the condition is looked at: the other half may take the byte that is meant for this one.
         self.shared.wakers.0[self.slot].register(cx.waker());
@@ -125,10 +141,7 @@ impl Waiter {
             // Before the condition, too: what the peer did before it died still counts.
             let ended = self.shared.ended.load(Ordering::Acquire);
             if holds_or_wish(condition)? {
-                if let Some(since) = self.asleep.take() {
-                    self.spin.slept(since.elapsed());
-                }
-                return Poll::Ready(Ok(()));
+                return self.awake();
             }
             if ended {
                 return Poll::Ready(Err(gone()));
@@ -141,9 +154,33 @@ impl Waiter {
                     taken?;
                 }
                 Poll::Pending => {
-                    self.asleep.get_or_insert_with(Instant::now);
+                    if !matches!(self.state, State::Asleep(_)) {
+                        self.state = State::Asleep(Instant::now());
+                    }
                     return Poll::Pending;
                 }
+            }
+        }
+    }
+
+    /// The condition holds.
+    fn awake(&mut self) -> Poll<Result<()>> {
+        if let State::Asleep(since) = self.state {
+            self.spin.slept(since.elapsed());
+        }
+        self.state = State::Awake;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether to look again instead of sleeping.
+    fn spins(&mut self) -> bool {
+        match self.state {
+            State::Asleep(_) => false,
+            State::Spinning(since) => since.elapsed() < self.spin.budget,
+            State::Awake if self.spin.budget.is_zero() => false,
+            State::Awake => {
+                self.state = State::Spinning(Instant::now());
+                true
             }
         }
     }
