@@ -1,5 +1,6 @@
 //! `shipmate calc`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::Write;
 use std::rc::Rc;
@@ -80,7 +81,7 @@ impl Functions {
                 (sign(operation).to_owned(), request.send().pipeline.get_func())
             })
             .collect();
-        functions.insert("pow".to_owned(), capnp_rpc::new_client(Power));
+        functions.insert("pow".to_owned(), capnp_rpc::new_client(Power::default()));
         Functions(functions)
     }
 
@@ -129,8 +130,9 @@ fn sign(operation: Operation) -> &'static str {
     }
 }
 
-/// `pow(a, b)`, as in the Cap'n Proto project's own sample client.
-struct Power;
+/// `pow(a, b)`, as in the Cap'n Proto project's own sample client. It notes that it was called.
+#[derive(Default)]
+pub(crate) struct Power(pub(crate) Rc<Cell<bool>>);
 
 impl calculator::function::Server for Power {
     async fn call(
@@ -138,6 +140,7 @@ impl calculator::function::Server for Power {
         params: calculator::function::CallParams,
         mut results: calculator::function::CallResults,
     ) -> Result<(), capnp::Error> {
+        self.0.set(true);
         let params = params.get()?.get_params()?;
         if params.len() != 2 {
             return Err(capnp::Error::failed(format!("pow takes 2 parameters, not {}", params.len())));

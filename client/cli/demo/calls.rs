@@ -11,6 +11,7 @@ use shipmate::schema::calculator_capnp::calculator;
 use shipmate::schema::shipmate_capnp::shipmate as front;
 
 use super::Place;
+use crate::calc::Power;
 
 /// A service of the front door, without waiting for it.
 fn get<C: capnp::capability::FromClientHook>(place: &Place, name: &str) -> C {
@@ -111,19 +112,4 @@ async fn call(
     }
     let read = request.send().pipeline.get_value().read_request();
     Ok(read.within(place.timeout).await.context("reading the value")?.get()?.get_value())
-}
-
-struct Power(Rc<Cell<bool>>);
-
-impl calculator::function::Server for Power {
-    async fn call(
-        self: Rc<Self>,
-        params: calculator::function::CallParams,
-        mut results: calculator::function::CallResults,
-    ) -> Result<(), capnp::Error> {
-        self.0.set(true);
-        let params = params.get()?.get_params()?;
-        results.get().set_value(params.get(0).powf(params.get(1)));
-        Ok(())
-    }
 }
