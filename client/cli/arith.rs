@@ -1,69 +1,99 @@
-//! `shipmate arith`.
+//! `shipmate arith`: one call of the service `arith`.
 
-use std::io::Write;
-use std::time::Duration;
-
-use anyhow::{Result, bail};
+use anyhow::bail;
+use clap::{Args, ValueEnum};
 use shipmate::schema::arith_capnp::{ArithError, arith, division, product};
 use shipmate::{Address, RequestExt};
 
-use crate::service;
+use crate::context::Context;
+use crate::output::Output;
 
-/// Multiply or divide two 64-bit integers at a server.
-#[derive(clap::Args)]
+/// Multiply or divide two integers at a server
+///
+/// Prints the product, or the quotient and the remainder. The quotient is rounded toward zero. The
+/// address may be a server's front door or a listener for `arith` alone.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  shipmate arith multiply 6 7 --at unix:/tmp/ship.sock     prints 42
+  shipmate arith divide -22 7 --at tcp:127.0.0.1:7700      prints -3 -1")]
 pub(crate) struct Arith {
+    /// What to do
     operation: Operation,
+
+    /// A 64-bit integer
     #[arg(allow_negative_numbers = true)]
     a: i64,
+
+    /// A 64-bit integer
     #[arg(allow_negative_numbers = true)]
     b: i64,
-    /// The server: its front door, or a listener for `arith` alone.
+
+    /// Where the server listens
     #[arg(long, value_name = "ADDRESS")]
     at: Address,
 }
 
-#[derive(Clone, clap::ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum Operation {
-    /// Prints the product.
     Multiply,
-    /// Prints the quotient, rounded toward zero, and the remainder.
     Divide,
 }
 
 impl Arith {
-    pub(crate) async fn run(self, timeout: Duration) -> Result<()> {
-        let connection = service::connect(&self.at, timeout).await?;
-        let arith: arith::Client = service::find(&connection, "arith", timeout).await?;
-        let answer = match self.operation {
-            Operation::Multiply => {
-                let mut request = arith.multiply_request();
-                request.get().set_a(self.a);
-                request.get().set_b(self.b);
-                let response = request.within(timeout).await?;
-                match response.get()?.get_product()?.which()? {
-                    product::Value(value) => value.to_string(),
-                    product::Error(error) => bail!(explain(error?)),
-                }
-            }
-            Operation::Divide => {
-                let mut request = arith.divide_request();
-                request.get().set_a(self.a);
-                request.get().set_b(self.b);
-                let response = request.within(timeout).await?;
-                match response.get()?.get_division()?.which()? {
-                    division::Value(value) => format!("{} {}", value.get_quotient(), value.get_remainder()),
-                    division::Error(error) => bail!(explain(error?)),
-                }
-            }
-        };
+    pub(crate) async fn run(self, context: &Context, output: &mut Output) -> anyhow::Result<()> {
+        let connection = context.connect(&self.at).await?;
+        let result =
+            context.with_service(&connection, "arith", async |arith: arith::Client| self.call(context, &arith).await);
+        let text = result.await?;
         connection.close().await;
-        Ok(writeln!(std::io::stdout(), "{answer}")?)
+        output.line(text).await
+    }
+
+    async fn call(&self, context: &Context, arith: &arith::Client) -> anyhow::Result<String> {
+        let &Arith { a, b, .. } = self;
+        let (result, sign) = match self.operation {
+            Operation::Multiply => (multiply(context, arith, a, b).await?.map(|product| product.to_string()), '*'),
+            Operation::Divide => (divide(context, arith, a, b).await?.map(|(q, r)| format!("{q} {r}")), '/'),
+        };
+        match result {
+            Ok(text) => Ok(text),
+            Err(ArithError::DivideByZero) => bail!("{a} {sign} {b}: division by zero"),
+            Err(ArithError::Overflow) => bail!("{a} {sign} {b}: overflow, the result does not fit into 64 bits"),
+        }
     }
 }
 
-fn explain(error: ArithError) -> &'static str {
-    match error {
-        ArithError::DivideByZero => "division by zero",
-        ArithError::Overflow => "overflow: the result does not fit into 64 bits",
-    }
+/// The product, or why there is none.
+pub(crate) async fn multiply(
+    context: &Context,
+    arith: &arith::Client,
+    a: i64,
+    b: i64,
+) -> shipmate::Result<Result<i64, ArithError>> {
+    let mut request = arith.multiply_request();
+    request.get().set_a(a);
+    request.get().set_b(b);
+    let response = request.within(context.timeout).await?;
+    Ok(match response.get()?.get_product()?.which()? {
+        product::Value(value) => Ok(value),
+        product::Error(error) => Err(error?),
+    })
+}
+
+/// Quotient and remainder, or why there are none.
+pub(crate) async fn divide(
+    context: &Context,
+    arith: &arith::Client,
+    a: i64,
+    b: i64,
+) -> shipmate::Result<Result<(i64, i64), ArithError>> {
+    let mut request = arith.divide_request();
+    request.get().set_a(a);
+    request.get().set_b(b);
+    let response = request.within(context.timeout).await?;
+    Ok(match response.get()?.get_division()?.which()? {
+        division::Value(value) => Ok((value.get_quotient(), value.get_remainder())),
+        division::Error(error) => Err(error?),
+    })
 }

@@ -1,20 +1,26 @@
-//! `shipmate completions`.
+//! `shipmate completions`: what a shell needs to complete our arguments.
 
-use anyhow::Result;
-use clap::CommandFactory;
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
 
-/// Print the completions of a shell.
-#[derive(clap::Args)]
-#[command(after_help = "Example: shipmate completions bash > ~/.local/share/bash-completion/completions/shipmate")]
+use crate::CommandLine;
+use crate::output::Output;
+
+/// Print the completions of a shell
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  shipmate completions bash > ~/.local/share/bash-completion/completions/shipmate
+  shipmate completions fish > ~/.config/fish/completions/shipmate.fish")]
 pub(crate) struct Completions {
-    shell: clap_complete::Shell,
+    /// Which shell
+    shell: Shell,
 }
 
 impl Completions {
-    pub(crate) fn run(self) -> Result<()> {
-        // Into memory first: the generator panics when it cannot write.
+    pub(crate) async fn run(self, output: &mut Output) -> anyhow::Result<()> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut crate::Cli::command(), "shipmate", &mut script);
-        Ok(std::io::Write::write_all(&mut std::io::stdout(), &script)?)
+        clap_complete::generate(self.shell, &mut CommandLine::command(), "shipmate", &mut script);
+        output.all(&script).await
     }
 }

@@ -1,26 +1,35 @@
-//! `shipmate info`.
+//! `shipmate info`: what a server is.
 
-use std::io::Write;
+use std::fmt::Write;
 use std::time::Duration;
 
-use anyhow::Result;
+use clap::Args;
+use comfy_table::{Table, presets};
 use serde::Serialize;
-use shipmate::schema::shipmate_capnp::shipmate as front;
+use shipmate::schema::shipmate_capnp::{server_info, service_info, shipmate as front};
 use shipmate::{Address, RequestExt};
 
-use crate::service;
+use crate::context::{Context, of_front_door};
+use crate::output::Output;
 
-/// Say what a server is, what it allows and which services it has.
-#[derive(clap::Args)]
+/// Show what a server is: version, limits, load and services
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  shipmate info unix:/tmp/ship.sock
+  shipmate info unix:/tmp/ship.sock --json | jq .limits")]
 pub(crate) struct Info {
+    /// Where the server listens
     address: Address,
-    /// Print JSON.
+
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Report {
+#[serde(rename_all = "camelCase")]
+struct Server {
     version: String,
     process_id: u32,
     uptime_millis: u64,
@@ -31,6 +40,7 @@ struct Report {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Limits {
     frame_bytes_max: u64,
     segments_max: u32,
@@ -40,67 +50,86 @@ struct Limits {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Service {
     name: String,
     description: String,
+    /// As it stands in the schema; a JSON number would lose digits in many a program.
     interface_id: String,
 }
 
 impl Info {
-    pub(crate) async fn run(self, timeout: Duration) -> Result<()> {
-        let connection = service::connect(&self.address, timeout).await?;
-        let report = ask(&connection.bootstrap(), timeout).await?;
+    pub(crate) async fn run(self, context: &Context, output: &mut Output) -> anyhow::Result<()> {
+        let connection = context.connect(&self.address).await?;
+        let server = ask(context, &connection.bootstrap()).await?;
         connection.close().await;
-        let mut out = std::io::stdout().lock();
-        if self.json {
-            serde_json::to_writer_pretty(&mut out, &report)?;
-            return Ok(writeln!(out)?);
+        match self.json {
+            true => output.line(serde_json::to_string(&server)?).await,
+            false => output.line(server.describe()?).await,
         }
-        let Report { version, process_id, uptime_millis, connections, shards, limits, services } = report;
-        let uptime = Duration::from_millis(uptime_millis);
-        writeln!(out, "shipmated {version}, process {process_id}, up {uptime:?}")?;
-        writeln!(out, "{connections} connections on {shards} shards")?;
-        writeln!(out, "limits of a connection:")?;
-        writeln!(out, "  frame_bytes_max      {}", limits.frame_bytes_max)?;
-        writeln!(out, "  segments_max         {}", limits.segments_max)?;
-        writeln!(out, "  calls_in_flight_max  {}", limits.calls_in_flight_max)?;
-        writeln!(out, "  outgoing_bytes_max   {}", limits.outgoing_bytes_max)?;
-        writeln!(out, "at most {} connections", limits.connections_max)?;
-        writeln!(out, "services:")?;
-        let width = services.iter().map(|service| service.name.len()).max().unwrap_or(0);
-        for Service { name, description, interface_id } in services {
-            writeln!(out, "  {name:width$}  {interface_id}  {description}")?;
-        }
-        Ok(())
     }
 }
 
-async fn ask(door: &front::Client, timeout: Duration) -> Result<Report> {
-    let info = door.info_request().within(timeout).await?;
-    let info = info.get()?.get_info()?;
-    let limits = info.get_limits()?;
-    let list = door.list_request().within(timeout).await?;
-    let mut services = Vec::new();
-    for service in list.get()?.get_services()? {
-        services.push(Service {
+/// Both questions travel together.
+async fn ask(context: &Context, front: &front::Client) -> anyhow::Result<Server> {
+    let info = front.info_request().within(context.timeout);
+    let list = front.list_request().within(context.timeout);
+    let (info, list) = futures::try_join!(info, list).map_err(of_front_door)?;
+    let services = list.get()?.get_services()?.iter().map(Service::read).collect::<Result<_, _>>()?;
+    Ok(Server::read(info.get()?.get_info()?, services)?)
+}
+
+impl Server {
+    fn read(info: server_info::Reader<'_>, services: Vec<Service>) -> capnp::Result<Self> {
+        let limits = info.get_limits()?;
+        Ok(Server {
+            version: info.get_version()?.to_string()?,
+            process_id: info.get_process_id(),
+            uptime_millis: info.get_uptime_millis(),
+            connections: info.get_connections(),
+            shards: info.get_shards(),
+            limits: Limits {
+                frame_bytes_max: limits.get_frame_bytes_max(),
+                segments_max: limits.get_segments_max(),
+                calls_in_flight_max: limits.get_calls_in_flight_max(),
+                outgoing_bytes_max: limits.get_outgoing_bytes_max(),
+                connections_max: limits.get_connections_max(),
+            },
+            services,
+        })
+    }
+
+    fn describe(&self) -> Result<String, std::fmt::Error> {
+        let Server { version, process_id, connections, shards, limits, .. } = self;
+        let uptime = Duration::from_millis(self.uptime_millis);
+        let mut text = String::new();
+        writeln!(text, "shipmated {version}, process {process_id}, up {uptime:?}")?;
+        writeln!(text, "{connections} of {} connections, on {shards} threads", limits.connections_max)?;
+        writeln!(text, "\na message: up to {} bytes in {} segments", limits.frame_bytes_max, limits.segments_max)?;
+        writeln!(
+            text,
+            "a connection: up to {} calls in flight and {} bytes of replies that wait\n",
+            limits.calls_in_flight_max, limits.outgoing_bytes_max
+        )?;
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        for service in &self.services {
+            table.add_row([&service.name, &service.interface_id, &service.description]);
+        }
+        for column in table.column_iter_mut().take(1) {
+            column.set_padding((0, 1));
+        }
+        write!(text, "{}", table.trim_fmt())?;
+        Ok(text)
+    }
+}
+
+impl Service {
+    fn read(service: service_info::Reader<'_>) -> capnp::Result<Self> {
+        Ok(Service {
             name: service.get_name()?.to_string()?,
             description: service.get_description()?.to_string()?,
-            interface_id: format!("{:#018x}", service.get_interface_id()),
-        });
+            interface_id: format!("@{:#018x}", service.get_interface_id()),
+        })
     }
-    Ok(Report {
-        version: info.get_version()?.to_string()?,
-        process_id: info.get_process_id(),
-        uptime_millis: info.get_uptime_millis(),
-        connections: info.get_connections(),
-        shards: info.get_shards(),
-        limits: Limits {
-            frame_bytes_max: limits.get_frame_bytes_max(),
-            segments_max: limits.get_segments_max(),
-            calls_in_flight_max: limits.get_calls_in_flight_max(),
-            outgoing_bytes_max: limits.get_outgoing_bytes_max(),
-            connections_max: limits.get_connections_max(),
-        },
-        services,
-    })
 }

@@ -1,131 +1,155 @@
-//! `shipmate`: the command line. One file for each subcommand; this one only composes.
+//! `shipmate`: the command line.
 
 mod arith;
 mod calc;
 mod completions;
+mod context;
 mod demo;
-mod expression;
 mod info;
 mod man;
+mod output;
 mod ping;
 mod record;
 mod recv;
 mod send;
-mod service;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 use tracing_subscriber::EnvFilter;
+
+use crate::context::{Context, Usage, seconds};
+use crate::output::Output;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Talk to Shipmate servers, and send and receive typed records.
-///
-/// An ADDRESS is tcp:HOST:PORT, unix:/path, unix:@name, pipe:/path or shm:/path.
-#[derive(Parser)]
-#[command(name = "shipmate", version, after_long_help = EXAMPLES)]
-struct Cli {
-    #[command(flatten)]
-    global: Global,
-    #[command(subcommand)]
-    command: Command,
-}
+const ABOUT: &str = "\
+Calls and messages between processes, from the command line.
 
-#[derive(Args)]
-struct Global {
-    /// How long an answer may take, in seconds.
-    #[arg(long, global = true, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
-    timeout: Duration,
-    /// What is logged, to standard error: error, warn, info, debug or trace, or a filter as in RUST_LOG.
-    #[arg(long, global = true, value_name = "LEVEL")]
-    log_level: Option<String>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    Demo(demo::Demo),
-    Ping(ping::Ping),
-    Info(info::Info),
-    Arith(arith::Arith),
-    Send(send::Send),
-    Recv(recv::Recv),
-    Calc(calc::Calc),
-    Completions(completions::Completions),
-    Man(man::Man),
-}
+An ADDRESS is tcp:HOST:PORT, unix:/path, unix:@name, pipe:/path or shm:/path; the commands do the same on all of them.";
 
 const EXAMPLES: &str = "\
 Examples:
-  shipmate demo                                   watch real processes talk over every transport
+  shipmate demo                                     see everything at work, on every transport
+  shipmated --listen unix:/tmp/ship.sock &          a server to try the commands with
   shipmate ping unix:/tmp/ship.sock
-  shipmate arith divide 22 7 --at tcp:127.0.0.1:7700
+  shipmate arith divide 22 7 --at unix:/tmp/ship.sock
   shipmate calc unix:/tmp/ship.sock '2 * (3 + 4)'
-  shipmate recv pipe:./p                          the reader of a named pipe, and in another terminal
+  shipmate recv pipe:./p                            and in another terminal:
   echo '{\"name\": \"depth\", \"value\": 42}' | shipmate send pipe:./p
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
 
-/// What a shell gives for a program that SIGINT ended.
-const INTERRUPTED: u8 = 130;
+#[derive(Parser)]
+#[command(name = "shipmate", version, about = "Calls and messages between processes", long_about = ABOUT)]
+#[command(after_help = EXAMPLES, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+
+    /// How long connecting and each call may take [default: 10]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+
+    /// What to log on standard error: off, error, warn, info, debug or trace, or directives as in RUST_LOG
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", value_parser = log_level)]
+    log_level: String,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Ping(ping::Ping),
+    Info(info::Info),
+    Arith(arith::Arith),
+    Calc(calc::Calc),
+    Send(send::Send),
+    Recv(recv::Recv),
+    Demo(demo::Demo),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    start_logging(cli.global.log_level.as_deref());
+    let command_line = CommandLine::parse();
+    start_logging(&command_line.log_level);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&error.into()),
+        Err(error) => return report(&anyhow::Error::new(error).context("start the runtime")),
     };
-    let outcome = LocalSet::new().block_on(&runtime, async {
-        tokio::select! {
-            result = run(cli) => Some(result),
-            _ = tokio::signal::ctrl_c() => None,
-        }
-    });
-    match outcome {
-        Some(Ok(())) => ExitCode::SUCCESS,
-        Some(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Some(Err(error)) => fail(&error),
-        None => ExitCode::from(INTERRUPTED),
+    let result = LocalSet::new().block_on(&runtime, until_interrupted(command_line));
+    // A thread may be waiting for standard input or output for ever.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(error) => report(&error),
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
-    let timeout = cli.global.timeout;
-    match cli.command {
-        Command::Demo(demo) => demo.run(timeout).await,
-        Command::Ping(ping) => ping.run(timeout).await,
-        Command::Info(info) => info.run(timeout).await,
-        Command::Arith(arith) => arith.run(timeout).await,
-        Command::Send(send) => send.run().await,
-        Command::Recv(recv) => recv.run().await,
-        Command::Calc(calc) => calc.run(timeout).await,
-        Command::Completions(completions) => completions.run(),
-        Command::Man(man) => man.run(),
+/// Runs the command. A signal drops it where it is, and what it holds cleans up after itself.
+async fn until_interrupted(command_line: CommandLine) -> anyhow::Result<ExitCode> {
+    let [mut hangup, mut interrupt, mut terminate] =
+        [signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    // 128 and the signal's number, as a shell has it.
+    tokio::select! {
+        biased;
+        _ = hangup.recv() => Ok(ExitCode::from(129)),
+        _ = interrupt.recv() => Ok(ExitCode::from(130)),
+        _ = terminate.recv() => Ok(ExitCode::from(143)),
+        result = run(command_line) => result.map(|()| ExitCode::SUCCESS),
     }
 }
 
-fn fail(error: &anyhow::Error) -> ExitCode {
+async fn run(CommandLine { command, timeout, log_level: _ }: CommandLine) -> anyhow::Result<()> {
+    let (context, mut output) = (Context::new(timeout), Output::stdout());
+    match command {
+        Command::Ping(ping) => ping.run(&context, &mut output).await,
+        Command::Info(info) => info.run(&context, &mut output).await,
+        Command::Arith(arith) => arith.run(&context, &mut output).await,
+        Command::Calc(calc) => calc.run(&context, &mut output).await,
+        Command::Send(send) => send.run(&context).await,
+        Command::Recv(recv) => recv.run(&mut output).await,
+        Command::Demo(demo) => demo.run(&context, &mut output).await,
+        Command::Completions(completions) => completions.run(&mut output).await,
+        Command::Man(man) => man.run(&mut output).await,
+    }
+}
+
+fn report(error: &anyhow::Error) -> ExitCode {
+    if output::is_closed(error) {
+        // Who reads our output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    // A closed standard error is no reason to panic.
     let _ = writeln!(std::io::stderr(), "shipmate: {error:#}");
-    ExitCode::FAILURE
+    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
-/// Whoever read our output has seen enough.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+fn start_logging(level: &str) {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(level))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        // To standard error, whose failure it would report.
+        .log_internal_errors(false)
+        .init();
 }
 
-fn start_logging(level: Option<&str>) {
-    let filter = level.map(EnvFilter::new).or_else(|| EnvFilter::try_from_default_env().ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+fn log_level(text: &str) -> Result<String, String> {
+    EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "a number of seconds, such as 10 or 0.5".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::CommandLine::command().debug_assert();
+    }
 }

@@ -1,28 +1,40 @@
-//! `shipmate man`.
+//! `shipmate man`: the manual.
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use clap::CommandFactory;
+use anyhow::Context;
+use clap::{Args, CommandFactory};
 
-/// Print the manual page, or write one for each subcommand into a folder.
-#[derive(clap::Args)]
-#[command(after_help = "Example: shipmate man | man -l -")]
+use crate::CommandLine;
+use crate::output::Output;
+
+/// Print the manual, or write a page for each subcommand
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  shipmate man | man -l -
+  shipmate man --out ~/.local/share/man/man1")]
 pub(crate) struct Man {
-    /// The folder; it is made if it is missing.
+    /// Write the pages into this folder, which is made if it is missing
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 impl Man {
-    pub(crate) fn run(self) -> Result<()> {
-        let command = crate::Cli::command();
-        let Some(folder) = self.out else {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(command).render(&mut page)?;
-            return Ok(std::io::Write::write_all(&mut std::io::stdout(), &page)?);
-        };
-        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        clap_mangen::generate_to(command, &folder).with_context(|| format!("writing to {}", folder.display()))
+    pub(crate) async fn run(self, output: &mut Output) -> anyhow::Result<()> {
+        let mut command = CommandLine::command().disable_help_subcommand(true);
+        if let Some(folder) = self.out {
+            let write = || {
+                std::fs::create_dir_all(&folder)?;
+                clap_mangen::generate_to(command, &folder)
+            };
+            return write().with_context(|| format!("write the pages into {}", folder.display()));
+        }
+        command.build();
+        let mut pages = Vec::new();
+        for page in std::iter::once(&command).chain(command.get_subcommands()) {
+            clap_mangen::Man::new(page.clone()).render(&mut pages)?;
+        }
+        output.all(&pages).await
     }
 }

@@ -1,41 +1,56 @@
-//! `shipmate recv`.
+//! `shipmate recv`: prints the records that a sender sends.
 
 use std::io::Write;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use shipmate::Address;
 use shipmate::message::Listener;
 use shipmate::schema::record_capnp::record;
-use shipmate::{Address, Limits, ListenOptions};
 
+use crate::output::Output;
 use crate::record::Record;
 
-/// Receive records from one sender and print each as a line of JSON.
+/// Receive records and print each as a line of JSON
 ///
-/// It ends when the sender does. On a pipe: address it makes the FIFO if it is missing; on others it
-/// listens, and says where on standard error.
-#[derive(clap::Args)]
-#[command(after_help = "Example: shipmate recv pipe:./p")]
+/// Listens at the address, says so on standard error, and takes the records of the first sender until
+/// that one ends. On a pipe: address it reads the named pipe itself, which is made if it is missing and
+/// removed afterwards if it was made. Floats that JSON does not have are the texts "NaN", "Infinity" and
+/// "-Infinity"; bytes are base64.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  shipmate recv pipe:./p                 the reader of a named pipe; `shipmate send pipe:./p` writes
+  shipmate recv tcp:127.0.0.1:0          any free port; standard error tells which
+  shipmate recv unix:/tmp/r --count 1    one record")]
 pub(crate) struct Recv {
+    /// Where to listen
     address: Address,
-    /// End after this many records.
-    #[arg(long, short, value_name = "N")]
+
+    /// Stop after so many records; it is an error when the sender ends before
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 }
 
 impl Recv {
-    pub(crate) async fn run(self) -> Result<()> {
-        let mut listener = Listener::bind_with(self.address, &ListenOptions::default(), Limits::DEFAULT).await?;
-        let _ = writeln!(std::io::stderr(), "shipmate: receiving at {}", listener.address());
+    pub(crate) async fn run(self, output: &mut Output) -> anyhow::Result<()> {
+        let mut listener = Listener::bind(self.address).await?;
+        if !matches!(listener.address(), Address::Pipe(_)) {
+            let _ = writeln!(std::io::stderr(), "shipmate: listening at {}", listener.address());
+        }
         let mut receiver = listener.accept::<record::Owned>().await?;
+        // A second sender learns at once that nobody waits for it.
+        drop(listener);
         let mut received = 0;
-        while self.count.is_none_or(|count| received < count) {
+        while self.count != Some(received) {
             let Some(message) = receiver.recv().await? else { break };
             received += 1;
-            let record = Record::from_message(message.get()?).with_context(|| format!("record {received}"))?;
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "{}", record.to_json()?)?;
-            out.flush()?;
+            let record = Record::read(message.get().map_err(shipmate::Error::from)?);
+            let record = record.with_context(|| format!("record {received} cannot be printed"))?;
+            output.line(record.to_json()).await?;
         }
+        let expected = self.count.unwrap_or(received);
+        ensure!(received == expected, "the sender ended after {received} of {expected} records");
         Ok(())
     }
 }

@@ -1,57 +1,178 @@
-//! `shipmate send`.
+//! `shipmate send`: sends lines of JSON as records.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use shipmate::Address;
+use anyhow::{Context as _, anyhow};
+use clap::Args;
 use shipmate::message::Sender;
 use shipmate::schema::record_capnp::record;
-use tokio::fs::File;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use shipmate::{Address, Error};
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::time::timeout;
 
+use crate::context::Context;
 use crate::record::Record;
 
-/// Send records, one for each line of JSON, to a receiver.
+/// Send records, one for each line of JSON
 ///
-/// On a pipe: address it waits for the reader, and makes the FIFO if it is missing. Records before a line
-/// that is wrong are delivered.
-#[derive(clap::Args)]
-#[command(after_help = "Example: echo '{\"name\": \"depth\", \"value\": 42}' | shipmate send pipe:./p")]
+/// Reads standard input, or a file, and sends each line as it comes, to one `shipmate recv` or any other
+/// receiver. On a pipe: address it writes to the named pipe itself, and waits for a reader for as long as
+/// it takes, or for --timeout if that is given.
+///
+/// A line that is wrong ends it with an error that names the line and the field; the records before it
+/// have been sent then. Empty lines are skipped.
+#[derive(Args)]
+#[command(after_help = r#"Examples:
+  echo '{"name": "depth", "value": 42}' | shipmate send pipe:./p
+  shipmate send tcp:127.0.0.1:7701 records.jsonl
+
+A record with every field, all of which may be left out (to be written in one line):
+  {"name": "buoy 7", "value": -3, "tags": ["sea", "north"],
+   "position": {"latitude": 54.5, "longitude": 9.9},
+   "readings": [{"sensor": "wind", "timeMillis": 1700000000000, "values": [7.5, "NaN"]}],
+   "body": {"text": "calm"}}
+A body is {"text": "..."}, {"number": 1.5} or {"bytes": "BASE64"}. Floats may be the texts "NaN",
+"Infinity" and "-Infinity"; integers keep all of their 64 bits."#)]
 pub(crate) struct Send {
+    /// Where the receiver listens
     address: Address,
-    /// Where the lines are; standard input if it is not given.
-    file: Option<PathBuf>,
+
+    /// A file to read; - is standard input
+    #[arg(default_value = "-", hide_default_value = true)]
+    file: PathBuf,
 }
 
+/// A longer line cannot be a record that may be sent: text takes at most six bytes of JSON for one.
+const LINE_BYTES_MAX: u64 = 6 * (64 << 20);
+
+/// Lines that are read ahead.
+const LINES_AHEAD: usize = 64;
+
 impl Send {
-    pub(crate) async fn run(self) -> Result<()> {
-        let input: Box<dyn AsyncRead + Unpin> = match &self.file {
-            Some(path) => Box::new(File::open(path).await.with_context(|| path.display().to_string())?),
-            None => Box::new(tokio::io::stdin()),
-        };
-        let mut sender = Sender::<record::Owned>::connect(self.address).await?;
-        let sent = send_lines(&mut sender, BufReader::new(input)).await;
-        // Even after a line that is wrong: what was right before it arrives, and the stream ends cleanly.
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        // Before connecting, so that a wrong file name costs the receiver nothing. On a thread of its own,
+        // as opening may wait: the file may be a named pipe.
+        let file = self.file;
+        let input =
+            tokio::task::spawn_blocking(move || open(&file).with_context(|| format!("open {}", file.display())));
+        let input = input.await??;
+        let mut sender = connect(context, self.address).await?;
+        let (to, mut records) = mpsc::channel(LINES_AHEAD);
+        // Reading may wait for ever, so it gets a thread that the program's end does not wait for.
+        std::thread::Builder::new().name("input".into()).spawn(move || read_records(input, &to))?;
+        let sent = send_all(&mut sender, &mut records).await;
+        // The receiver gets a proper end even after a wrong line.
         let finished = sender.finish().await;
         sent?;
         Ok(finished?)
     }
 }
 
-async fn send_lines(sender: &mut Sender<record::Owned>, mut input: impl AsyncBufReadExt + Unpin) -> Result<()> {
-    let (mut line, mut number) = (String::new(), 0u64);
+async fn connect(context: &Context, address: Address) -> anyhow::Result<Sender<record::Owned>> {
+    let limit = match address {
+        Address::Pipe(_) => context.timeout_given,
+        _ => Some(context.timeout),
+    };
+    let connecting = Sender::connect(address.clone());
+    let Some(limit) = limit else { return Ok(connecting.await?) };
+    match timeout(limit, connecting).await {
+        Ok(sender) => Ok(sender?),
+        Err(_) => Err(Error::Unreachable { address, reason: format!("nobody received within {limit:?}") }.into()),
+    }
+}
+
+/// Sends records in groups while they come faster than they can be written.
+async fn send_all(
+    sender: &mut Sender<record::Owned>,
+    records: &mut mpsc::Receiver<anyhow::Result<(u64, Record)>>,
+) -> anyhow::Result<()> {
     loop {
+        let (line, record) = match records.try_recv() {
+            Ok(record) => record,
+            Err(TryRecvError::Disconnected) => return Ok(()),
+            Err(TryRecvError::Empty) => {
+                sender.flush().await?;
+                match records.recv().await {
+                    Some(record) => record,
+                    None => return Ok(()),
+                }
+            }
+        }?;
+        sender.feed(|to| record.build(to)).await.map_err(|error| match error {
+            Error::Limit { .. } => anyhow!("line {line}: {error}"),
+            _ => error.into(),
+        })?;
+    }
+}
+
+fn open(path: &Path) -> io::Result<Box<dyn Read + std::marker::Send>> {
+    match path.as_os_str() == "-" {
+        true => Ok(Box::new(io::stdin())),
+        false => Ok(Box::new(File::open(path)?)),
+    }
+}
+
+/// Reads until the end, the first wrong line, or until nobody wants more.
+fn read_records(input: impl Read, to: &mpsc::Sender<anyhow::Result<(u64, Record)>>) {
+    let mut input = BufReader::new(input);
+    let mut line = Vec::new();
+    for number in 1_u64.. {
         line.clear();
-        number += 1;
-        let place = || format!("line {number}");
-        if input.read_line(&mut line).await.with_context(place)? == 0 {
-            return Ok(());
+        let record = match (&mut input).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line) {
+            Ok(0) => return,
+            Ok(_) if line.trim_ascii().is_empty() => continue,
+            Ok(_) => parse(&line).map(|record| (number, record)).map_err(|wrong| anyhow!("line {number}: {wrong}")),
+            Err(error) => Err(anyhow::Error::new(error).context(format!("read line {number}"))),
+        };
+        let was_wrong = record.is_err();
+        if to.blocking_send(record).is_err() || was_wrong {
+            return;
         }
-        if line.trim().is_empty() {
-            continue;
+    }
+}
+
+fn parse(line: &[u8]) -> Result<Record, String> {
+    if line.len() as u64 > LINE_BYTES_MAX {
+        return Err(format!("longer than {LINE_BYTES_MAX} bytes"));
+    }
+    Record::parse(str::from_utf8(line).map_err(|error| format!("not UTF-8: {error}"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of an input: the values of the records, and the error.
+    fn read(input: &[u8]) -> (Vec<i64>, Option<String>) {
+        let (to, mut records) = mpsc::channel(LINES_AHEAD);
+        read_records(input, &to);
+        drop(to);
+        let (mut values, mut error) = (Vec::new(), None);
+        while let Ok(record) = records.try_recv() {
+            match record {
+                Ok((_, record)) => values.push(record.value),
+                Err(wrong) => error = Some(wrong.to_string()),
+            }
         }
-        let record = Record::from_json(&line).with_context(place)?;
-        record.check().with_context(place)?;
-        sender.send(|builder| record.build(builder)).await?;
+        (values, error)
+    }
+
+    #[test]
+    fn lines_are_records_and_the_last_needs_no_end() {
+        assert_eq!(read(b""), (vec![], None));
+        assert_eq!(read(b"{\"value\":1}\n\n  \r\n{\"value\":2}\r\n{\"value\":3}"), (vec![1, 2, 3], None));
+    }
+
+    #[test]
+    fn the_first_wrong_line_is_named_and_ends_it() {
+        let (values, error) = read(b"{\"value\":1}\n\n{\"value\":true}\n{\"value\":4}\n");
+        assert_eq!(values, [1]);
+        let error = error.unwrap();
+        assert!(error.starts_with("line 3: value: invalid type: boolean"), "{error}");
+        let (values, error) = read(b"{\"value\":1}\n{\"name\":\"\xff\"}\n");
+        assert_eq!(values, [1]);
+        assert!(error.unwrap().starts_with("line 2: not UTF-8"));
     }
 }

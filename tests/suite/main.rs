@@ -7,5 +7,4 @@
 mod harness;
 
 mod calls;
-mod cli;
 mod mailbox;

@@ -1,132 +1,147 @@
-//! `shipmate demo`: real processes, every transport, the programs of every guide to IPC.
+//! `shipmate demo`: a server and its clients, as real processes, over every transport.
 
-mod calls;
-mod processes;
+mod process;
+mod server;
+mod steps;
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{Cell, CellAlignment, Table};
-use futures::FutureExt;
-use futures::future::LocalBoxFuture;
-use shipmate::{Address, Connection, connect};
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use comfy_table::{CellAlignment, Table, presets};
+use tempfile::TempDir;
+use tokio::time::timeout;
 
-use processes::{Folder, Server};
+use self::server::Server;
+use self::steps::{STEPS, Stage};
+use crate::context::Context;
+use crate::output::Output;
 
-/// Start a server and run calls, records and messages over every transport.
+/// See calls and messages at work, between real processes, on every transport
 ///
-/// Each cell of the table is the time that the step took. A step that fails is named, and the exit code
-/// is 1.
-#[derive(clap::Args)]
+/// Starts `shipmated` in a temporary folder, listening at all transports at once, takes every step over
+/// each of them, checks the results and prints how long each step took. In the end the server is stopped
+/// and the folder removed, after an interrupt too.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  shipmate demo
+  shipmate demo --transport unix,pipe
+  shipmate demo --keep                  leaves the server running, to try other commands with")]
 pub(crate) struct Demo {
-    /// The server program; by default the `shipmated` beside this program.
+    /// Which transports; may be repeated [default: all]
+    #[arg(short, long, value_delimiter = ',')]
+    transport: Vec<Transport>,
+
+    /// Leave the server running until you interrupt
+    #[arg(short, long)]
+    keep: bool,
+
+    /// The server's program [default: shipmated beside this program]
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
 }
 
-/// What a step of the demonstration runs on.
-struct Place {
-    transport: &'static str,
-    connection: Connection,
-    /// For further addresses of the same transport.
-    folder: PathBuf,
-    timeout: Duration,
+/// A transport to show; a further one is a line here and a line in [`address`](Transport::address).
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Transport {
+    Tcp,
+    Unix,
+    Pipe,
+    Shm,
 }
 
-struct Step {
-    name: &'static str,
-    run: for<'a> fn(&'a Place) -> LocalBoxFuture<'a, Result<()>>,
-}
-
-const STEPS: &[Step] = &[
-    Step { name: "a call, waited for", run: |place| calls::synchronous(place).boxed_local() },
-    Step { name: "a call, while doing something else", run: |place| calls::asynchronous(place).boxed_local() },
-    Step { name: "division by zero, a typed error", run: |place| calls::divide_by_zero(place).boxed_local() },
-    Step { name: "1,000 calls in flight", run: |place| calls::many_in_flight(place).boxed_local() },
-    Step { name: "a chain of calls in one round trip", run: |place| calls::pipelined(place).boxed_local() },
-    Step { name: "a callback from server to client", run: |place| calls::callback(place).boxed_local() },
-    Step { name: "100 records, process to process", run: |place| processes::records(place).boxed_local() },
-];
+/// The longest that a step may take: a limit for hanging, not for being slow.
+const STEP_MAX: Duration = Duration::from_secs(60);
 
 impl Demo {
-    pub(crate) async fn run(self, timeout: Duration) -> Result<()> {
-        let folder = Folder::new()?;
-        let path = folder.path().display();
-        let mut addresses = vec!["tcp:127.0.0.1:0".to_owned()];
-        addresses.extend(["unix", "pipe", "shm"].map(|transport| format!("{transport}:{path}/ship.{transport}")));
-        let server = Server::start(self.server, &addresses, timeout).await?;
-
-        let mut rows: Vec<Vec<Result<Duration>>> = STEPS.iter().map(|_| Vec::new()).collect();
-        for address in server.addresses() {
-            let place = Place {
-                transport: address.transport(),
-                connection: connect(address.clone()).await.with_context(|| format!("connecting to {address}"))?,
-                folder: folder.path().to_owned(),
-                timeout,
-            };
-            for (step, row) in STEPS.iter().zip(&mut rows) {
-                let began = Instant::now();
-                let outcome = match tokio::time::timeout(timeout, (step.run)(&place)).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => Err(anyhow::anyhow!("not done within {timeout:?}")),
-                };
-                row.push(outcome.map(|()| began.elapsed()));
-            }
-            place.connection.close().await;
+    pub(crate) async fn run(mut self, context: &Context, output: &mut Output) -> anyhow::Result<()> {
+        let all = Transport::value_variants().iter().copied();
+        self.transport = all.filter(|it| self.transport.is_empty() || self.transport.contains(it)).collect();
+        let folder = tempfile::Builder::new().prefix("shipmate-").tempdir().context("make a temporary folder")?;
+        let started = Instant::now();
+        // Dropped before the folder is, whatever happens.
+        let mut server = Server::start(self.server.take(), &self.transport, &folder).await?;
+        let mut columns = Vec::new();
+        for &transport in &self.transport {
+            columns.push(take_steps(context, &server, transport, &folder).await?);
         }
-        let named_pipe = named_pipe(&folder, timeout).await;
-        let transports = server.addresses().iter().map(Address::transport).collect();
-        server.stop().await.context("stopping the server")?;
-        report(transports, rows, named_pipe)
-    }
-}
-
-/// The guide's third program: one writes into a named pipe, another reads from it.
-async fn named_pipe(folder: &Folder, timeout: Duration) -> Result<Duration> {
-    let began = Instant::now();
-    let address: Address = format!("pipe:{}/p", folder.path().display()).parse()?;
-    let sent = processes::send_and_receive(&address, 1);
-    tokio::time::timeout(timeout, sent).await.context("not done in time")??;
-    Ok(began.elapsed())
-}
-
-fn report(transports: Vec<&str>, rows: Vec<Vec<Result<Duration>>>, named_pipe: Result<Duration>) -> Result<()> {
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
-    let header = [String::new()].into_iter().chain(transports.iter().map(|transport| format!("{transport}:")));
-    table.set_header(header);
-    let mut failures = Vec::new();
-    for (step, row) in STEPS.iter().zip(rows) {
-        let mut cells = vec![Cell::new(step.name)];
-        for (outcome, transport) in row.into_iter().zip(&transports) {
-            cells.push(cell(&outcome));
-            failures.extend(outcome.err().map(|error| format!("{} over {transport}: {error:#}", step.name)));
+        output.line(self.table(&columns).to_string()).await?;
+        output.line(self.summary(started.elapsed())).await?;
+        if self.keep {
+            output.line(server.invitation()).await?;
+            server.until_it_ends().await?;
         }
-        table.add_row(cells);
+        server.stop().await
     }
-    let mut cells = vec![Cell::new("a message through a named pipe")];
-    cells.extend(transports.iter().map(|transport| match *transport {
-        "pipe" => cell(&named_pipe),
-        _ => Cell::new(""),
-    }));
-    table.add_row(cells);
-    failures.extend(named_pipe.err().map(|error| format!("a message through a named pipe: {error:#}")));
 
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{table}")?;
-    writeln!(out, "One schema, one program, one server process; only the address differed between the columns.")?;
-    match failures.is_empty() {
-        true => Ok(()),
-        false => bail!("{} of the steps failed:\n  {}", failures.len(), failures.join("\n  ")),
+    fn table(&self, columns: &[Vec<Duration>]) -> Table {
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_FULL_CONDENSED);
+        table.set_header(std::iter::once("step").chain(self.transport.iter().map(|transport| transport.name())));
+        for (index, step) in STEPS.iter().enumerate() {
+            let times = columns.iter().map(|column| format!("{:.1} ms", column[index].as_secs_f64() * 1e3));
+            table.add_row(std::iter::once(step.name.to_owned()).chain(times));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
+    }
+
+    fn summary(&self, time: Duration) -> String {
+        let names: Vec<_> = self.transport.iter().map(|transport| transport.name()).collect();
+        format!(
+            "All {} steps gave the right results over {} in {:.1} s: the same programs and schema, only the address differs.",
+            STEPS.len(),
+            names.join(", "),
+            time.as_secs_f64()
+        )
     }
 }
 
-fn cell(outcome: &Result<Duration>) -> Cell {
-    match outcome {
-        Ok(time) => Cell::new(format!("{:.2} ms", time.as_secs_f64() * 1e3)).set_alignment(CellAlignment::Right),
-        Err(_) => Cell::new("failed").set_alignment(CellAlignment::Right),
+impl Transport {
+    fn name(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+            Transport::Unix => "unix",
+            Transport::Pipe => "pipe",
+            Transport::Shm => "shm",
+        }
     }
+
+    /// Where to listen, under a name that nothing else in the folder has.
+    fn address(self, folder: &Path, name: &str) -> String {
+        match self {
+            Transport::Tcp => "tcp:127.0.0.1:0".to_owned(),
+            Transport::Unix => format!("unix:{}", folder.join(name).with_extension("sock").display()),
+            Transport::Pipe => format!("pipe:{}", folder.join(name).with_extension("pipe").display()),
+            Transport::Shm => format!("shm:{}", folder.join(name).with_extension("shm").display()),
+        }
+    }
+}
+
+/// Takes every step over one transport, and gives how long each took.
+async fn take_steps(
+    context: &Context,
+    server: &Server,
+    transport: Transport,
+    folder: &TempDir,
+) -> anyhow::Result<Vec<Duration>> {
+    let address = server.address(transport)?.clone();
+    let connection = context.connect(&address).await?;
+    let stage = Stage { context: *context, connection, address, transport, folder: folder.path() };
+    let mut times = Vec::new();
+    for step in STEPS {
+        let name = || format!("step {:?} over {}", step.name, transport.name());
+        let start = Instant::now();
+        match timeout(STEP_MAX, (step.take)(&stage)).await {
+            Ok(result) => result.with_context(name)?,
+            Err(_) => anyhow::bail!("{}: not done within {STEP_MAX:?}", name()),
+        }
+        times.push(start.elapsed());
+    }
+    stage.connection.close().await;
+    Ok(times)
 }
