@@ -110,11 +110,13 @@ impl Wire {
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<capnp::Result<Option<Incoming>>> {
         let mut state = self.state.borrow_mut();
         let before = state.writer.queued_bytes();
-        let received = ready!(state.poll_receive(cx));
+        let received = state.poll_receive(cx);
+        // It also writes, whether or not there is something to receive.
         if state.writer.queued_bytes() < before {
             self.changed.notify_waiters();
         }
         drop(state);
+        let received = ready!(received);
         if let Err(error) = &received {
             self.ended(error.clone());
         }
