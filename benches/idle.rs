@@ -38,7 +38,7 @@ async fn measure(transport: &str, network: Network, count: usize) {
         _ => format!("unix:{}/socket", folder.path().display()),
     };
     let address: Address = text.parse().unwrap();
-    let mut server = Server::start(network, &address);
+    let mut server = Server::start(network, &address, None);
     // The first connection pays for what all share.
     let first = connect(network, &server.address).await;
     let (server_before, client_before) = (server.usage(), Usage::of_this_process());

@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs, thread};
 
+use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use shipmate::Address;
 
@@ -31,9 +32,11 @@ pub(crate) struct Usage {
 }
 
 impl Server {
-    pub(crate) fn start(network: Network, address: &Address) -> Self {
+    /// Starts one, on this CPU alone if one is given.
+    pub(crate) fn start(network: Network, address: &Address, cpu: Option<usize>) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["serve", network.name(), &address.to_string()])
+            .args(cpu.map(|cpu| cpu.to_string()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -71,11 +74,21 @@ impl Usage {
 /// Runs the server and does not return, if this process was started to be one.
 pub(crate) fn serve_if_asked() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [serve, network, address] = arguments.as_slice() else { return };
+    let [serve, network, address, cpu @ ..] = arguments.as_slice() else { return };
     if serve == "serve" {
+        if let [cpu] = cpu {
+            pin(cpu.parse().unwrap());
+        }
         thread::spawn(report);
         network::serve(Network::named(network).unwrap(), &address.parse().unwrap());
     }
+}
+
+/// Keeps this thread, and those that it starts from now on, on one CPU.
+pub(crate) fn pin(cpu: usize) {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu);
+    sched_setaffinity(None, &cpus).expect("there is such a CPU");
 }
 
 /// Says where the server listens, once it does.

@@ -46,8 +46,8 @@ pub(crate) struct Sample {
 }
 
 impl Bench {
-    pub(crate) async fn start(network: Network, address: &Address) -> Self {
-        let server = Server::start(network, address);
+    pub(crate) async fn start(network: Network, address: &Address, server_cpu: Option<usize>) -> Self {
+        let server = Server::start(network, address, server_cpu);
         let client = match network {
             Network::Raw => Connected::Raw(Line::connect(&server.address)),
             Network::Stock | Network::Shipmate => {
