@@ -15,10 +15,13 @@ use crate::frame::{FrameReader, FrameWriter};
 use crate::transport::{ReadHalf, WriteHalf};
 use crate::{Error, Limits, Result};
 
-/// Replies to messages that were read together are written together, but not more than this many bytes
-/// and messages: the first of them should not wait too long.
+/// Replies to messages that were read together are written together, up to this many bytes.
 const CORKED_BYTES_MAX: usize = 64 << 10;
-const CORKED_MESSAGES_MAX: usize = 64;
+/// And up to this part of the messages that were read, within these bounds: the peer handles the first
+/// replies while the next are made. If all went out at once, the two sides would work by turns.
+const CORKED_PART: usize = 4;
+const CORKED_MESSAGES_MIN: usize = 4;
+const CORKED_MESSAGES_MAX: usize = 16;
 
 /// The size of a message's first segment follows the messages sent before, within these bounds.
 const FIRST_SEGMENT_WORDS_MIN: u32 = 32;
@@ -39,6 +42,8 @@ struct State {
     gate: Gate,
     /// Messages that were read wait to be handled, so what is sent waits to be written.
     corked: bool,
+    /// While corked, this many queued messages are written nonetheless.
+    cork_messages: usize,
     /// The peer takes nothing more.
     mute: bool,
     /// Why the connection must end; the engine learns it as the result of its next receive.
@@ -69,6 +74,7 @@ impl Wire {
             writer: FrameWriter::new(writer),
             gate: Gate::new(limits),
             corked: false,
+            cork_messages: CORKED_MESSAGES_MIN,
             mute: false,
             failure: None,
             cause: None,
@@ -252,6 +258,8 @@ impl State {
             }
             let more = ready!(self.reader.poll_read(cx))?;
             self.received_at = Instant::now();
+            let part = self.reader.ready_frames() / CORKED_PART;
+            self.cork_messages = part.clamp(CORKED_MESSAGES_MIN, CORKED_MESSAGES_MAX);
             if !more && !self.reader.is_ready() {
                 self.cause.get_or_insert(Error::disconnected("the peer closed it"));
                 return Poll::Ready(Ok(None));
@@ -279,7 +287,7 @@ impl State {
     fn may_flush(&self) -> bool {
         !self.corked
             || self.writer.queued_bytes() >= CORKED_BYTES_MAX
-            || self.writer.queued_messages() >= CORKED_MESSAGES_MAX
+            || self.writer.queued_messages() >= self.cork_messages
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
