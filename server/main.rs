@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use sd_notify::NotifyState;
-use shipmate::{ListenOptions, Server, ServerOptions};
+use shipmate::{Keepalive, ListenOptions, Server, ServerOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -42,13 +42,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
         limits: config.limits.clone(),
         shards: config.shards,
         drain_timeout: config.drain,
-        ..Default::default()
+        keepalive: config.keepalive.map(|silence| Keepalive { interval: silence, timeout: silence }),
     });
     let stats = server.stats();
     let load = move || Load { connections: stats.connections(), shards: stats.shards(), started: stats.started() };
     let host = Arc::new(Host::new(config.limits, load));
 
-    let options = ListenOptions { mode: config.socket_mode, ..Default::default() };
+    let options = ListenOptions { mode: config.socket_mode, spin: config.spin, ..Default::default() };
     let mut ready = String::new();
     for listen in config.listen {
         let (host, service) = (host.clone(), listen.service);

@@ -14,6 +14,7 @@ use crate::Error;
 /// | `unix:/path` | a Unix socket in the file system |
 /// | `unix:@name` | a Unix socket in Linux's abstract namespace: no file |
 /// | `pipe:/path` | named pipes (FIFOs) |
+/// | `shm:/path` | shared memory; the path is that of the Unix socket on which the two sides meet |
 ///
 /// Parsing and [`Display`](fmt::Display) are each other's inverse.
 ///
@@ -40,6 +41,8 @@ pub enum Address {
     UnixAbstract(String),
     /// The path of a FIFO.
     Pipe(PathBuf),
+    /// The path of the Unix socket on which the two sides of shared memory meet.
+    Shm(PathBuf),
 }
 
 impl Address {
@@ -49,6 +52,7 @@ impl Address {
             Address::Tcp { .. } => "tcp",
             Address::Unix(_) | Address::UnixAbstract(_) => "unix",
             Address::Pipe(_) => "pipe",
+            Address::Shm(_) => "shm",
         }
     }
 }
@@ -61,6 +65,7 @@ impl fmt::Display for Address {
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
             Address::UnixAbstract(name) => write!(f, "unix:@{name}"),
             Address::Pipe(path) => write!(f, "pipe:{}", path.display()),
+            Address::Shm(path) => write!(f, "shm:{}", path.display()),
         }
     }
 }
@@ -85,6 +90,8 @@ impl FromStr for Address {
             },
             "pipe" if place.is_empty() => Err(refuse("pipe:/path/of/a/fifo")),
             "pipe" => Ok(Address::Pipe(PathBuf::from(place))),
+            "shm" if place.is_empty() || place.len() > UNIX_NAME_BYTES_MAX => Err(refuse(SHM_FORM)),
+            "shm" => Ok(Address::Shm(PathBuf::from(place))),
             _ => Err(refuse(ANY_FORM)),
         }
     }
@@ -101,8 +108,9 @@ impl TryFrom<&str> for Address {
 /// `sockaddr_un.sun_path` has 108 bytes, one of them for the NUL or the abstract marker (unix(7)).
 const UNIX_NAME_BYTES_MAX: usize = 107;
 
-const ANY_FORM: &str = "tcp:HOST:PORT, unix:/path, unix:@name or pipe:/path";
+const ANY_FORM: &str = "tcp:HOST:PORT, unix:/path, unix:@name, pipe:/path or shm:/path";
 const TCP_FORM: &str = "tcp:HOST:PORT, as in tcp:127.0.0.1:7700 or tcp:[::1]:7700";
+const SHM_FORM: &str = "shm:/path, of at most 107 bytes";
 const UNIX_FORM: &str = "unix:/path or unix:@name, of at most 107 bytes";
 
 fn parse_tcp(place: &str) -> Option<Address> {
@@ -147,6 +155,7 @@ mod tests {
             "[^@\0][^\0]{0,20}".prop_map(|path| Address::Unix(path.into())),
             "[^\0]{1,20}".prop_map(Address::UnixAbstract),
             "[^\0]{1,40}".prop_map(|path| Address::Pipe(path.into())),
+            "[^\0]{1,20}".prop_map(|path| Address::Shm(path.into())),
         ]
     }
 
@@ -157,7 +166,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_parses_prints_as_it_was(text in "(tcp|unix|pipe):.{0,30}") {
+        fn whatever_parses_prints_as_it_was(text in "(tcp|unix|pipe|shm):.{0,30}") {
             if let Ok(address) = text.parse::<Address>() {
                 prop_assert_eq!(address.to_string().parse::<Address>().unwrap(), address);
             }
@@ -180,6 +189,7 @@ mod tests {
             ("unix:", "unix:/path"),
             ("unix:@", "unix:@NAME"),
             ("pipe:", "pipe:/path"),
+            ("shm:", "shm:/path"),
         ] {
             let error = given.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains(hint), "{given:?}: {error}");

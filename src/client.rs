@@ -22,6 +22,10 @@ pub struct ConnectOptions {
     pub timeout: Duration,
     /// Finds a peer that hangs; `None` turns it off.
     pub keepalive: Option<Keepalive>,
+    /// Over shared memory: how long to look before sleeping; see [`ListenOptions::spin`].
+    ///
+    /// [`ListenOptions::spin`]: transport::ListenOptions::spin
+    pub spin: Duration,
 }
 
 impl Default for ConnectOptions {
@@ -30,6 +34,7 @@ impl Default for ConnectOptions {
             limits: Limits::DEFAULT,
             timeout: Duration::from_secs(10),
             keepalive: Some(Keepalive::default()),
+            spin: Duration::ZERO,
         }
     }
 }
@@ -58,7 +63,7 @@ where
     Error: From<A::Error>,
 {
     let address = address.try_into()?;
-    match timeout(options.timeout, transport::connect(&address)).await {
+    match timeout(options.timeout, transport::connect_spinning(&address, options.spin)).await {
         Ok(stream) => Ok(connect_stream(stream?, options)),
         Err(_) => {
             let reason = format!("no connection within {:?}", options.timeout);

@@ -54,8 +54,7 @@ struct Shared {
 }
 
 impl Connection {
-    /// Starts RPC on a stream. The client's side asks for the peer's bootstrap capability at once; either
-    /// side may offer one of its own.
+    /// Starts RPC on a stream. The client's side asks for the peer's bootstrap capability at once.
     pub(crate) fn start(
         stream: Stream,
         side: Side,
@@ -69,9 +68,8 @@ impl Connection {
         let mut rpc = RpcSystem::new(Box::new(network), offered);
         let bootstrap = match side {
             Side::Client => rpc.bootstrap(Side::Server),
-            // Whoever asks for a client's capability gets a call to it only when it is used.
             Side::Server => capnp_rpc::new_broken_cap(capnp::Error::unimplemented(
-                "the bootstrap capability of a client is not asked for".into(),
+                "a server does not ask its clients for a bootstrap capability: take callbacks as parameters".into(),
             )),
         };
         let (disconnect, disconnects) = mpsc::unbounded();
@@ -183,7 +181,7 @@ async fn run_engine(
                 // All handles are gone when there is no `asked`.
                 held = asked.is_some();
                 waiting.extend(asked);
-                wire.fail(Error::disconnected("this side closed it"));
+                wire.fail(Error::disconnected("it was closed on purpose"));
             }
             () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {
                 let Some(silent) = watch.as_mut() else { continue };

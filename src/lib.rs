@@ -5,6 +5,7 @@
 //!   call     (RPC)             tcp:HOST:PORT              whatever has Cap'n Proto
 //!   message  (one-way)         unix:/path
 //!                              pipe:/path   (FIFOs)
+//!                              shm:/path    (shared memory)
 //! ```
 //!
 //! A **call** is Cap'n Proto RPC: capabilities, promise pipelining, callbacks, cancellation. A **message**

@@ -71,6 +71,11 @@ impl Decoder {
         !self.ready.is_empty() || self.error.is_some()
     }
 
+    /// How many complete frames wait for [`next_frame`](Self::next_frame).
+    pub fn ready_frames(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Takes the next bytes of the stream, all of them.
     pub fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && self.error.is_none() {

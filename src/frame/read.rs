@@ -42,6 +42,11 @@ impl FrameReader {
         self.decoder.is_ready()
     }
 
+    /// How many frames have been read already.
+    pub fn ready_frames(&self) -> usize {
+        self.decoder.ready_frames()
+    }
+
     /// Reads once from the stream. Gives false at its end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
         if self.ended {

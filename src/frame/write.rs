@@ -22,6 +22,9 @@ const WRITE_BYTES: usize = 256 << 10;
 /// A segment up to this is copied beside its neighbours: cheaper than a piece of its own.
 const COPIED_SEGMENT_BYTES: usize = 2 << 10;
 
+/// What a message takes beside its segments.
+const MESSAGE_OVERHEAD_BYTES: usize = 512;
+
 thread_local! {
     /// Where segment tables and small segments are put together for a write. Like the scratch memory of
     /// reads it belongs to the thread.
@@ -76,6 +79,11 @@ impl<M: Borrow<Builder<HeapAllocator>> + Unpin> FrameWriter<M> {
     /// How much is queued and not yet written, in bytes.
     pub fn queued_bytes(&self) -> usize {
         self.queued_bytes
+    }
+
+    /// What the queue holds of memory, in bytes: small messages take more than what is written of them.
+    pub fn held_bytes(&self) -> usize {
+        self.queued_bytes + self.queue.len() * MESSAGE_OVERHEAD_BYTES
     }
 
     /// How many messages are queued.

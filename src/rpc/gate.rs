@@ -2,7 +2,7 @@
 //!
 //! It counts the calls of the peer that are at work, from the call to the reply, and holds further calls
 //! back while there are too many, while they hold too much memory, or while too many replies wait to be
-//! written. What comes behind a held call is held too, so that order is kept, with two exceptions that
+//! written (then also whatever else causes a reply). What comes behind a held call is held too, so that order is kept, with two exceptions that
 //! keep both sides from waiting for each other for ever:
 //!
 //! - a `Return` goes past held calls, since calls at work may be waiting for it (a callback);
@@ -61,6 +61,7 @@ enum Kind {
     Bootstrap(u32),
     Finish(u32),
     Return,
+    Release,
     Other,
 }
 
@@ -85,7 +86,7 @@ impl Gate {
     pub(super) fn offer(&mut self, message: Reader<Frame>, queued_bytes: usize) -> Result<Option<Incoming>> {
         let kind = kind(&message).unwrap_or(Kind::Other);
         let goes_on = match kind {
-            _ if self.held.is_empty() => !matches!(kind, Kind::Call(_)) || self.is_open(queued_bytes),
+            _ if self.held.is_empty() => self.may_pass(&kind, queued_bytes),
             Kind::Return => !passes_on_answers(&message).unwrap_or(true),
             Kind::Finish(question) => !self.held.iter().any(|held| held.mentions.contains(&question)),
             _ => false,
@@ -104,7 +105,7 @@ impl Gate {
     pub(super) fn next_held(&mut self, queued_bytes: usize) -> Result<Option<Incoming>> {
         let Some(held) = self.held.front() else { return Ok(None) };
         let kind = kind(&held.message).unwrap_or(Kind::Other);
-        if matches!(kind, Kind::Call(_)) && !self.is_open(queued_bytes) {
+        if !self.may_pass(&kind, queued_bytes) {
             return Ok(None);
         }
         let held = self.held.pop_front().expect("seen above");
@@ -152,11 +153,18 @@ impl Gate {
         true
     }
 
-    fn is_open(&self, queued_bytes: usize) -> bool {
-        !self.draining
-            && self.in_flight < self.calls_in_flight_max
-            && queued_bytes < self.outgoing_bytes_max
-            && (self.charged.bytes() < self.call_bytes_max || self.in_flight == 0)
+    /// Whether a message may go on that is the first of those that wait.
+    fn may_pass(&self, kind: &Kind, queued_bytes: usize) -> bool {
+        let unread = queued_bytes >= self.outgoing_bytes_max;
+        match kind {
+            Kind::Call(_) => {
+                let room = self.in_flight == 0 || self.charged.bytes() < self.call_bytes_max;
+                !self.draining && !unread && self.in_flight < self.calls_in_flight_max && room
+            }
+            // They cause a reply, which a peer that does not read must not pile up.
+            Kind::Bootstrap(_) | Kind::Other => !unread,
+            Kind::Finish(_) | Kind::Return | Kind::Release => true,
+        }
     }
 
     fn pass(&mut self, kind: Kind, message: Reader<Frame>) -> Result<Incoming> {
@@ -179,7 +187,7 @@ impl Gate {
                     self.cancelled += 1;
                 }
             }
-            Kind::Return | Kind::Other => {}
+            Kind::Return | Kind::Release | Kind::Other => {}
         }
         Ok(Incoming { message, charge })
     }
@@ -205,6 +213,7 @@ fn kind(message: &Reader<Frame>) -> capnp::Result<Kind> {
         message::Bootstrap(bootstrap) => Kind::Bootstrap(bootstrap?.get_question_id()),
         message::Finish(finish) => Kind::Finish(finish?.get_question_id()),
         message::Return(_) => Kind::Return,
+        message::Release(_) => Kind::Release,
         _ => Kind::Other,
     })
 }

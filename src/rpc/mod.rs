@@ -1,4 +1,4 @@
-//! Cap'n Proto RPC over a [`Stream`]: the [`VatNetwork`](capnp_rpc::VatNetwork) that all transports share.
+//! Cap'n Proto RPC over a [`Stream`](crate::transport::Stream): the [`VatNetwork`](capnp_rpc::VatNetwork) that all transports share.
 //!
 //! ```text
 //!   capnp_rpc::RpcSystem       calls, capabilities, promises

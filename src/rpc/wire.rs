@@ -15,14 +15,17 @@ use crate::frame::{FrameReader, FrameWriter};
 use crate::transport::{ReadHalf, WriteHalf};
 use crate::{Error, Limits, Result};
 
-/// Replies to messages that were read together are written together, but not more than this many bytes
-/// and messages: the first of them should not wait too long.
+/// Replies to messages that were read together are written together, up to this many bytes.
 const CORKED_BYTES_MAX: usize = 64 << 10;
-const CORKED_MESSAGES_MAX: usize = 64;
+/// And up to this part of the messages that were read, within these bounds: the peer handles the first
+/// replies while the next are made. If all went out at once, the two sides would work by turns.
+const CORKED_PART: usize = 4;
+const CORKED_MESSAGES_MIN: usize = 4;
+const CORKED_MESSAGES_MAX: usize = 16;
 
 /// The size of a message's first segment follows the messages sent before, within these bounds.
 const FIRST_SEGMENT_WORDS_MIN: u32 = 32;
-const FIRST_SEGMENT_WORDS_MAX: u32 = 4096;
+const FIRST_SEGMENT_WORDS_MAX: u32 = 256;
 /// A hint below this is exact: the engine's own small messages.
 const EXACT_HINT_WORDS: u32 = 50;
 
@@ -39,6 +42,8 @@ struct State {
     gate: Gate,
     /// Messages that were read wait to be handled, so what is sent waits to be written.
     corked: bool,
+    /// While corked, this many queued messages are written nonetheless.
+    cork_messages: usize,
     /// The peer takes nothing more.
     mute: bool,
     /// Why the connection must end; the engine learns it as the result of its next receive.
@@ -69,6 +74,7 @@ impl Wire {
             writer: FrameWriter::new(writer),
             gate: Gate::new(limits),
             corked: false,
+            cork_messages: CORKED_MESSAGES_MIN,
             mute: false,
             failure: None,
             cause: None,
@@ -96,7 +102,7 @@ impl Wire {
         }
         state.learn_size(&message);
         state.writer.push(message);
-        let queued = state.writer.queued_bytes();
+        let queued = state.writer.held_bytes();
         if queued > state.limits.queue_bytes_max {
             let allowed = state.limits.queue_bytes_max;
             state.fail(queue_limit(allowed, queued));
@@ -110,11 +116,13 @@ impl Wire {
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<capnp::Result<Option<Incoming>>> {
         let mut state = self.state.borrow_mut();
         let before = state.writer.queued_bytes();
-        let received = ready!(state.poll_receive(cx));
+        let received = state.poll_receive(cx);
+        // It also writes, whether or not there is something to receive.
         if state.writer.queued_bytes() < before {
             self.changed.notify_waiters();
         }
         drop(state);
+        let received = ready!(received);
         if let Err(error) = &received {
             self.ended(error.clone());
         }
@@ -183,7 +191,7 @@ impl Wire {
     /// Whether the queue has room.
     pub(crate) fn is_ready(&self) -> bool {
         let state = self.state.borrow();
-        state.writer.queued_bytes() < state.limits.outgoing_bytes_max
+        state.writer.held_bytes() < state.limits.outgoing_bytes_max
     }
 
     /// Whether no call of the peer is at work and every reply is written.
@@ -250,6 +258,8 @@ impl State {
             }
             let more = ready!(self.reader.poll_read(cx))?;
             self.received_at = Instant::now();
+            let part = self.reader.ready_frames() / CORKED_PART;
+            self.cork_messages = part.clamp(CORKED_MESSAGES_MIN, CORKED_MESSAGES_MAX);
             if !more && !self.reader.is_ready() {
                 self.cause.get_or_insert(Error::disconnected("the peer closed it"));
                 return Poll::Ready(Ok(None));
@@ -259,7 +269,7 @@ impl State {
 
     /// A message that was read and may go on to the engine.
     fn next_message(&mut self) -> Result<Option<Incoming>> {
-        let queued = self.writer.queued_bytes();
+        let queued = self.writer.held_bytes();
         if let Some(message) = self.gate.next_held(queued)? {
             return Ok(Some(message));
         }
@@ -277,7 +287,7 @@ impl State {
     fn may_flush(&self) -> bool {
         !self.corked
             || self.writer.queued_bytes() >= CORKED_BYTES_MAX
-            || self.writer.queued_messages() >= CORKED_MESSAGES_MAX
+            || self.writer.queued_messages() >= self.cork_messages
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -15,16 +15,19 @@
 //!   one that finds the names of a dead server replaces them; one that finds a live server refuses.
 //!
 //! A transport knows nothing of Cap'n Proto: frames, calls and limits are above it, in
-//! [`rpc`](crate::rpc) and [`message`](crate::message).
+//! `rpc` and [`message`](crate::message).
 
 pub mod memory;
 mod names;
 pub mod pipe;
+#[cfg(target_os = "linux")]
+pub mod shm;
 pub mod tcp;
 pub mod unix;
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -50,7 +53,7 @@ pub struct Stream {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
-    /// The transport that it came over: `tcp`, `unix`, `pipe` or `memory`.
+    /// The transport that it came over: `tcp`, `unix`, `pipe`, `shm` or `memory`.
     pub transport: &'static str,
     /// Its IP address and port, over TCP.
     pub socket_address: Option<std::net::SocketAddr>,
@@ -94,12 +97,17 @@ pub struct ListenOptions {
     /// Connections that may wait to be accepted.
     pub backlog: i32,
     /// How long a peer may take over a handshake, for the transports that have one.
-    pub handshake_timeout: std::time::Duration,
+    pub handshake_timeout: Duration,
+    /// Over shared memory: how long a thread that waits for a peer looks before it sleeps. It answers in
+    /// a fraction of the time then, and is busy for as long, so it is for machines with processors to
+    /// spare. Zero, the default, never spins.
+    pub spin: Duration,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        ListenOptions { mode: 0o600, backlog: 1024, handshake_timeout: crate::Limits::DEFAULT.handshake_timeout }
+        let handshake_timeout = crate::Limits::DEFAULT.handshake_timeout;
+        ListenOptions { mode: 0o600, backlog: 1024, handshake_timeout, spin: Duration::ZERO }
     }
 }
 
@@ -109,15 +117,23 @@ pub async fn listen(address: &Address, options: &ListenOptions) -> Result<Box<dy
         Address::Tcp { host, port } => Box::new(tcp::listen(host, *port, options).await?),
         Address::Unix(_) | Address::UnixAbstract(_) => Box::new(unix::listen(address, options)?),
         Address::Pipe(path) => Box::new(pipe::listen(path, options)?),
+        Address::Shm(_) => Box::new(shm::listen(address, options)?),
     })
 }
 
 /// Connects to an address.
 pub async fn connect(address: &Address) -> Result<Stream> {
+    connect_spinning(address, Duration::ZERO).await
+}
+
+/// Connects to an address. Over shared memory, whoever waits for the peer looks for as long as `spin`
+/// before sleeping; see [`ListenOptions::spin`].
+pub async fn connect_spinning(address: &Address, spin: Duration) -> Result<Stream> {
     match address {
         Address::Tcp { host, port } => tcp::connect(host, *port).await,
         Address::Unix(_) | Address::UnixAbstract(_) => unix::connect(address).await,
         Address::Pipe(path) => pipe::connect(path).await,
+        Address::Shm(_) => shm::connect(address, spin).await,
     }
 }
 

@@ -20,13 +20,20 @@ use super::{Accepted, Credentials, ListenOptions, Listener, Peer, ReadHalf, Stre
 use crate::{Address, Error, Result};
 
 struct Unix {
+    // Dropped before the listener: once nobody listens, another server may take the name.
+    _file: Option<OwnedName>,
     listener: UnixListener,
     address: Address,
-    _file: Option<OwnedName>,
 }
 
 /// Listens at a path or an abstract name.
 pub fn listen(address: &Address, options: &ListenOptions) -> Result<impl Listener + use<>> {
+    let (file, listener) = bind(address, options)?;
+    Ok(Unix { _file: file, listener, address: address.clone() })
+}
+
+/// Binds a socket, and gives the name of its file, to be dropped before the listener.
+pub(super) fn bind(address: &Address, options: &ListenOptions) -> Result<(Option<OwnedName>, UnixListener)> {
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::AddrInUse => Error::AddressInUse { address: address.clone() },
         _ => Error::os(format!("listen at {address}"), e),
@@ -34,7 +41,7 @@ pub fn listen(address: &Address, options: &ListenOptions) -> Result<impl Listene
     let name = socket_name(address).map_err(failed)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).map_err(failed)?;
     let file = match address {
-        Address::Unix(path) => {
+        Address::Unix(path) | Address::Shm(path) => {
             let _guard = lock_folder_of(path).map_err(failed)?;
             clear_stale(path, &name).map_err(failed)?;
             rustix::fs::fchmod(&socket, Mode::from_raw_mode(options.mode)).map_err(|e| failed(e.into()))?;
@@ -52,17 +59,25 @@ pub fn listen(address: &Address, options: &ListenOptions) -> Result<impl Listene
         }
     };
     let listener = UnixListener::from_std(StdListener::from(std::os::fd::OwnedFd::from(socket))).map_err(failed)?;
-    Ok(Unix { listener, address: address.clone(), _file: file })
+    Ok((file, listener))
 }
 
 /// Connects to a path or an abstract name.
 pub async fn connect(address: &Address) -> Result<Stream> {
+    let stream = open(address).await?;
+    let peer = peer(&stream, "unix");
+    let (reader, writer) = halves(stream);
+    Ok(Stream { reader, writer, peer })
+}
+
+/// Connects a socket.
+pub(super) async fn open(address: &Address) -> Result<UnixStream> {
     let unreachable = |reason: String| Error::Unreachable { address: address.clone(), reason };
     let connected = match address {
-        Address::Unix(path) => UnixStream::connect(path).await,
+        Address::Unix(path) | Address::Shm(path) => UnixStream::connect(path).await,
         _ => connect_abstract(address).await,
     };
-    let stream = connected.map_err(|e| match e.kind() {
+    connected.map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => unreachable("there is no such socket; start the server, or check the path".into()),
         io::ErrorKind::ConnectionRefused => {
             unreachable("no server listens on this socket any more; start it again".into())
@@ -71,10 +86,7 @@ pub async fn connect(address: &Address) -> Result<Stream> {
             unreachable("this user may not write to the socket; see the server's option for its mode".into())
         }
         _ => unreachable(e.to_string()),
-    })?;
-    let peer = peer(&stream);
-    let (reader, writer) = halves(stream);
-    Ok(Stream { reader, writer, peer })
+    })
 }
 
 impl Listener for Unix {
@@ -85,7 +97,7 @@ impl Listener for Unix {
     fn accept(&mut self) -> BoxFuture<'_, Result<Accepted>> {
         async {
             let (stream, _) = self.listener.accept().await.map_err(|e| Error::os("accept", e))?;
-            let peer = peer(&stream);
+            let peer = peer(&stream, "unix");
             let stream = stream.into_std().map_err(|e| Error::os("accept", e))?;
             Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(stream)?))))
         }
@@ -113,7 +125,7 @@ fn clear_stale(path: &Path, name: &SockAddr) -> io::Result<()> {
 
 fn socket_name(address: &Address) -> io::Result<SockAddr> {
     match address {
-        Address::Unix(path) => SockAddr::unix(path),
+        Address::Unix(path) | Address::Shm(path) => SockAddr::unix(path),
         Address::UnixAbstract(name) => SockAddr::unix(format!("\0{name}")),
         _ => unreachable!("transport/mod.rs sends only Unix addresses here"),
     }
@@ -125,13 +137,14 @@ async fn connect_abstract(address: &Address) -> io::Result<UnixStream> {
     UnixStream::from_std(std::os::unix::net::UnixStream::from(std::os::fd::OwnedFd::from(socket)))
 }
 
-fn peer(stream: &UnixStream) -> Peer {
+/// Who is at the other end of a socket, as the kernel says.
+pub(super) fn peer(stream: &UnixStream, transport: &'static str) -> Peer {
     let credentials = stream.peer_cred().ok().map(|cred| Credentials {
         pid: cred.pid().and_then(|pid| u32::try_from(pid).ok()),
         uid: cred.uid(),
         gid: cred.gid(),
     });
-    Peer { credentials, ..Peer::new("unix") }
+    Peer { credentials, ..Peer::new(transport) }
 }
 
 fn halves(stream: UnixStream) -> (ReadHalf, WriteHalf) {

@@ -49,6 +49,7 @@ enum Transport {
     Tcp,
     Unix,
     Pipe,
+    Shm,
 }
 
 /// The longest that a step may take: a limit for hanging, not for being slow.
@@ -106,6 +107,7 @@ impl Transport {
             Transport::Tcp => "tcp",
             Transport::Unix => "unix",
             Transport::Pipe => "pipe",
+            Transport::Shm => "shm",
         }
     }
 
@@ -115,6 +117,7 @@ impl Transport {
             Transport::Tcp => "tcp:127.0.0.1:0".to_owned(),
             Transport::Unix => format!("unix:{}", folder.join(name).with_extension("sock").display()),
             Transport::Pipe => format!("pipe:{}", folder.join(name).with_extension("pipe").display()),
+            Transport::Shm => format!("shm:{}", folder.join(name).with_extension("shm").display()),
         }
     }
 }

@@ -1,0 +1,440 @@
+//! How to sleep until the peer has done something, and how to wake a peer that sleeps.
+//!
+//! # The protocol
+//!
+//! Who waits for an index of the peer writes into its own region how far that index has to get (its
+//! *wish*), looks at the index again, and sleeps. Who moves an index writes it, looks at the peer's wish,
+//! and rings if the index has got there. Each side has a sequentially consistent fence between its write
+//! and its look, so at least one of the two sees what the other wrote: the waiter does not sleep, or it is
+//! rung. Nobody clears a wish: it is over once the index has passed it, and each is answered once.
+//!
+//! # The bell
+//!
+//! It is a byte on the Unix socket that the two sides met on, for reasons of safety. An eventfd is a
+//! little faster, but its flags and its counter are shared with the peer, who can clear `O_NONBLOCK` and
+//! fill the counter, and the next ring never returns. `send` has `MSG_DONTWAIT` for each call, and a full
+//! socket is a peer that has been rung already. A futex is faster too, and nobody who sleeps on it notices
+//! that the peer died; who sleeps on the socket sees its end. It also costs no further descriptor.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use futures::task::AtomicWaker;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+
+use super::sync::Memory;
+use crate::{Error, Result};
+
+/// Something of the peer's that can be waited for.
+pub trait Condition {
+    /// Whether it holds. Once it does, it holds until this side acts.
+    fn holds(&mut self) -> Result<bool>;
+
+    /// Asks the peer to ring once it holds. Whoever calls this looks once more before sleeping.
+    fn wish(&mut self);
+}
+
+/// Writes the wish to be rung once the peer's index is at least `index`.
+pub(super) fn wish<M: Memory>(mine: &M, offset: usize, index: u64) {
+    mine.store(offset, index);
+    // Before the index is looked at again; its partner is in `is_due`.
+    M::fence(Ordering::SeqCst);
+}
+
+/// One of the peer's wishes, and how far it has been answered.
+pub(super) struct PeerWish {
+    offset: usize,
+    answered: u64,
+}
+
+impl PeerWish {
+    pub(super) fn at(offset: usize) -> Self {
+        PeerWish { offset, answered: 0 }
+    }
+
+    /// Whether the peer has to be rung, now that this side's index is `index`. It sleeps only on an index
+    /// that it has not seen reached, so its next wish is always for more than the last that was answered.
+    pub(super) fn is_due<M: Memory>(&mut self, peer: &M, index: u64) -> bool {
+        // After the index was written; its partner is in `wish`.
+        M::fence(Ordering::SeqCst);
+        let wished = peer.load(self.offset);
+        let due = self.answered < wished && wished <= index;
+        if due {
+            self.answered = wished;
+        }
+        due
+    }
+}
+
+/// Makes the two waiters of a connection out of the socket that it was made on: one for who reads and
+/// one for who writes. They can be on different threads. Each looks for up to `spin` before it sleeps; its
+/// thread stays busy for as long, though its other tasks have their turns. Must be called on a tokio
+/// runtime.
+pub fn doorbell(socket: UnixStream, spin: Duration) -> (Waiter, Waiter) {
+    let wakers = Arc::new(Wakers::default());
+    let both = Waker::from(wakers.clone());
+    let shared = Arc::new(Shared { socket, wakers, both, ended: AtomicBool::new(false) });
+    let waiter = |slot| Waiter { shared: shared.clone(), slot, spin: Spin::new(spin), state: State::Awake };
+    (waiter(0), waiter(1))
+}
+
+/// Waits, and rings, for one half of a connection.
+pub struct Waiter {
+    shared: Arc<Shared>,
+    /// Which of the wakers is ours.
+    slot: usize,
+    spin: Spin,
+    state: State,
+}
+
+/// What a waiter does, and since when.
+#[derive(Clone, Copy)]
+enum State {
+    Awake,
+    Spinning(Instant),
+    Asleep(Instant),
+}
+
+struct Shared {
+    socket: UnixStream,
+    wakers: Arc<Wakers>,
+    both: Waker,
+    /// The socket has ended.
+    ended: AtomicBool,
+}
+
+/// The tasks of both halves. The socket keeps one waker for its readers, so it gets one that wakes both.
+#[derive(Default)]
+struct Wakers([AtomicWaker; 2]);
+
+impl Waiter {
+    /// Waits for the condition. Fails when the peer is gone and the condition does not hold, and never will.
+    /// A wait that is given up costs at most one ring that nobody waits for.
+    pub async fn wait(&mut self, condition: &mut impl Condition) -> Result<()> {
+        self.state = State::Awake;
+        std::future::poll_fn(|cx| self.poll(cx, condition)).await
+    }
+
+    /// [`wait`](Self::wait), for who writes a future by hand.
+    pub fn poll(&mut self, cx: &mut Context<'_>, condition: &mut impl Condition) -> Poll<Result<()>> {
+        if condition.holds()? {
+            return self.awake();
+        }
+        if self.spins() {
+            // Other tasks of the thread have their turns between two looks: what the peer is waited for
+            // may well be what one of them is about to ask it. Yielding wakes this task after all of
+            // them; waking it directly would let a `LocalSet` poll it again and again before the others.
+            let _ = std::pin::pin!(tokio::task::yield_now()).poll(cx);
+            return Poll::Pending;
+        }
+        // Before the condition is looked at: the other half may take the byte that is meant for this one.
+        self.shared.wakers.0[self.slot].register(cx.waker());
+        loop {
+            // Before the condition, too: what the peer did before it died still counts.
+            let ended = self.shared.ended.load(Ordering::Acquire);
+            if holds_or_wish(condition)? {
+                return self.awake();
+            }
+            if ended {
+                return Poll::Ready(Err(gone()));
+            }
+            match self.shared.socket.poll_read_ready(&mut Context::from_waker(&self.shared.both)) {
+                Poll::Ready(ready) => {
+                    ready.map_err(|e| Error::os("wait for the peer", e))?;
+                    let taken = self.shared.take_bytes();
+                    self.shared.wakers.0[1 - self.slot].wake();
+                    taken?;
+                }
+                Poll::Pending => {
+                    if !matches!(self.state, State::Asleep(_)) {
+                        self.state = State::Asleep(Instant::now());
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// The condition holds.
+    fn awake(&mut self) -> Poll<Result<()>> {
+        if let State::Asleep(since) = self.state {
+            self.spin.slept(since.elapsed());
+        }
+        self.state = State::Awake;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether to look again instead of sleeping.
+    fn spins(&mut self) -> bool {
+        match self.state {
+            State::Asleep(_) => false,
+            State::Spinning(since) => since.elapsed() < self.spin.budget,
+            State::Awake if self.spin.budget.is_zero() => false,
+            State::Awake => {
+                self.state = State::Spinning(Instant::now());
+                true
+            }
+        }
+    }
+
+    /// Wakes the peer. It is called when [`Producer::publish`](super::Producer::publish) or
+    /// [`Consumer::release`](super::Consumer::release) says so, and never blocks.
+    pub fn ring(&self) -> Result<()> {
+        ring(&self.shared.socket)
+    }
+
+    /// Whether the peer is known to be gone, so that nobody will read what is published.
+    pub fn has_ended(&self) -> bool {
+        self.shared.ended.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    /// Takes the bytes that wait in the socket, so that the next one is news.
+    fn take_bytes(&self) -> Result<()> {
+        let taken = self.socket.try_io(Interest::READABLE, || match receive(&self.socket, RecvFlags::DONTWAIT)? {
+            0 => {
+                self.ended.store(true, Ordering::Release);
+                Ok(())
+            }
+            BELLS_AT_ONCE => Ok(()),
+            // The socket was emptied: whatever comes now is a new event, which tokio is told in this way.
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        });
+        match taken {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(Error::os("wait for the peer", error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.iter().for_each(AtomicWaker::wake);
+    }
+}
+
+/// Waits by blocking its thread, for a program without a runtime. One wait at a time: a thread that reads
+/// and one that writes would take each other's bytes.
+pub struct BlockingDoorbell {
+    socket: std::os::unix::net::UnixStream,
+    spin: Spin,
+    ended: bool,
+}
+
+impl BlockingDoorbell {
+    /// Takes the socket that the two sides met on. Each wait looks for up to `spin` before it sleeps.
+    pub fn new(socket: std::os::unix::net::UnixStream, spin: Duration) -> Result<Self> {
+        socket.set_nonblocking(false).map_err(|e| Error::os("prepare a doorbell", e))?;
+        Ok(BlockingDoorbell { socket, spin: Spin::new(spin), ended: false })
+    }
+
+    /// Waits for the condition. Fails when the peer is gone and the condition does not hold, and never will.
+    pub fn wait(&mut self, condition: &mut impl Condition) -> Result<()> {
+        if self.spin.until(condition)? {
+            return Ok(());
+        }
+        let mut asleep = None;
+        while !holds_or_wish(condition)? {
+            if self.ended {
+                return Err(gone());
+            }
+            asleep.get_or_insert_with(Instant::now);
+            let taken = receive(&self.socket, RecvFlags::empty()).map_err(|e| Error::os("wait for the peer", e))?;
+            self.ended = taken == 0;
+        }
+        if let Some(since) = asleep {
+            self.spin.slept(since.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Wakes the peer, as [`Waiter::ring`] does.
+    pub fn ring(&self) -> Result<()> {
+        ring(&self.socket)
+    }
+}
+
+/// How many bells are taken from the socket at once.
+const BELLS_AT_ONCE: usize = 64;
+
+/// Looks, wishes, and looks again. `false`: the wish stands, and sleeping is safe.
+fn holds_or_wish(condition: &mut impl Condition) -> Result<bool> {
+    if condition.holds()? {
+        return Ok(true);
+    }
+    condition.wish();
+    condition.holds()
+}
+
+fn ring(socket: impl AsFd) -> Result<()> {
+    match rustix::net::send(socket, &[1], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        // A full socket is one that the peer has yet to read: it will wake.
+        Ok(_) | Err(Errno::AGAIN) => Ok(()),
+        Err(Errno::PIPE | Errno::CONNRESET) => Err(gone()),
+        Err(error) => Err(Error::os("wake the peer", error)),
+    }
+}
+
+/// Reads bells. 0: the peer is gone.
+fn receive(socket: impl AsFd, flags: RecvFlags) -> io::Result<usize> {
+    let mut bells = [0; BELLS_AT_ONCE];
+    loop {
+        match rustix::net::recv(&socket, &mut bells, flags) {
+            Ok((taken, _)) => return Ok(taken),
+            // It died with bells of ours unread.
+            Err(Errno::CONNRESET) => return Ok(0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::disconnected("the peer has closed its socket, or died")
+}
+
+/// How long to look before sleeping: up to `max` where it has paid lately, not at all where it has not.
+struct Spin {
+    max: Duration,
+    budget: Duration,
+}
+
+impl Spin {
+    /// A first try to spin is this long.
+    const LEAST: Duration = Duration::from_micros(1);
+    /// After a sleep that was no longer, spinning may pay: waking up is most of it.
+    const SHORT_SLEEP: Duration = Duration::from_micros(200);
+    /// How often to look before looking at the clock.
+    const LOOKS: u32 = 32;
+
+    fn new(max: Duration) -> Self {
+        // With one processor, the peer does nothing while this side spins.
+        let alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
+        let max = if alone { Duration::ZERO } else { max };
+        Spin { max, budget: max }
+    }
+
+    /// Looks at the condition at least once, and says whether it holds.
+    fn until(&self, condition: &mut impl Condition) -> Result<bool> {
+        if condition.holds()? {
+            return Ok(true);
+        }
+        if self.budget.is_zero() {
+            return Ok(false);
+        }
+        let start = Instant::now();
+        loop {
+            for _ in 0..Self::LOOKS {
+                std::hint::spin_loop();
+                if condition.holds()? {
+                    return Ok(true);
+                }
+            }
+            if start.elapsed() >= self.budget {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Learns from a sleep, and the spinning before it, that ended after this long.
+    fn slept(&mut self, time: Duration) {
+        self.budget = match time <= Self::SHORT_SLEEP {
+            true => (self.budget * 2).max(Self::LEAST).min(self.max),
+            false if self.budget <= Self::LEAST => Duration::ZERO,
+            false => self.budget / 2,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Never holds; after it was wished for, does something first.
+    struct Never<F: FnMut()>(bool, F);
+
+    impl<F: FnMut()> Condition for Never<F> {
+        fn holds(&mut self) -> Result<bool> {
+            if self.0 {
+                self.1();
+            }
+            Ok(false)
+        }
+
+        fn wish(&mut self) {
+            self.0 = true;
+        }
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The byte that one half is about to sleep for may be taken by the other, which was awake for another
+    /// reason: the socket is then not readable any more, and nothing else would wake the first.
+    #[tokio::test]
+    async fn who_takes_a_bell_wakes_the_other_half() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (mut reads, mut writes) = doorbell(b, Duration::ZERO);
+        ring(&a).unwrap();
+        reads.shared.socket.readable().await.unwrap();
+        let woken = Arc::new(Woken::default());
+        let mut race = Never(false, || {
+            let polled = reads.poll(&mut Context::from_waker(Waker::noop()), &mut Never(false, || {}));
+            assert!(polled.is_pending());
+        });
+        let waker = Waker::from(woken.clone());
+        assert!(writes.poll(&mut Context::from_waker(&waker), &mut race).is_pending());
+        assert!(woken.0.load(Ordering::Relaxed));
+    }
+
+    /// The socket keeps one waker: that of a half that waits no more must not be the only one.
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_takes_no_bell_along() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (mut reads, mut writes) = doorbell(b, Duration::ZERO);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        assert!(reads.poll(&mut Context::from_waker(&waker), &mut Never(false, || {})).is_pending());
+        assert!(writes.poll(&mut Context::from_waker(Waker::noop()), &mut Never(false, || {})).is_pending());
+        drop(writes);
+        ring(&a).unwrap();
+        reads.shared.socket.readable().await.unwrap();
+        assert!(woken.0.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn spinning_is_given_up_where_it_does_not_pay_and_tried_again_where_it_may() {
+        let max = Duration::from_micros(20);
+        let mut spin = Spin { max, budget: max };
+        for _ in 0..10 {
+            spin.slept(Duration::from_secs(1));
+        }
+        assert_eq!(spin.budget, Duration::ZERO);
+        for _ in 0..10 {
+            spin.slept(Duration::from_micros(50));
+        }
+        assert_eq!(spin.budget, max);
+        let mut never = Spin::new(Duration::ZERO);
+        never.slept(Duration::from_micros(50));
+        assert_eq!(never.budget, Duration::ZERO);
+    }
+}

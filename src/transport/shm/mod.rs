@@ -1,0 +1,43 @@
+//! Shared memory: two processes of one machine that write where the other reads.
+//!
+//! ```text
+//!   process A                                        process B
+//!   ┌──────────────────────────┐                     ┌──────────────────────────┐
+//!   │ A's region, writable     │ ── same pages ────► │ A's region, read only    │
+//!   │   written  ring  read    │                     │                          │
+//!   │   wishes                 │                     │ B's region, writable     │
+//!   │ B's region, read only    │ ◄──── same pages ── │   written  ring  read    │
+//!   └──────────────────────────┘                     │   wishes                 │
+//!            ▲                                       └──────────────────────────┘
+//!            └── Unix socket: passes the regions, rings, and its end is the peer's death ──┘
+//! ```
+//!
+//! - [`region`]: one sealed memfd for each side, which that side alone can write (the kernel sees to it).
+//! - [`ring`]: records of bytes, from one producer to one consumer, copied or read in place.
+//! - [`mod@doorbell`]: how to sleep until the peer has done something, and how to wake a peer that sleeps.
+//! - [`passing`]: file descriptors over a Unix socket.
+//! - `meet`: how two sides find each other and exchange regions; `stream`: the bytes of a connection.
+//! - [`sync`]: what the ring asks of memory; the models put loom's atomics there.
+//!
+//! Whatever a peer writes into its region, it can harm its own connection only: a word that it wrote is
+//! read once, checked against what this side knows, and then used. `docs/shared-memory.md` has every byte.
+
+// The one place of the transports that needs it: the mapping, and slices of it. Each block has its reason.
+#![allow(unsafe_code)]
+
+pub mod doorbell;
+mod meet;
+pub mod passing;
+pub mod region;
+pub mod ring;
+mod stream;
+pub mod sync;
+
+#[cfg(test)]
+mod tests;
+
+pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
+pub use meet::{connect, listen};
+pub use region::Region;
+pub use ring::{Consumer, Held, Label, Loan, Producer, Record, Room, link};
+pub use sync::{Memory, layout};

@@ -1,0 +1,292 @@
+//! A side's memory: an anonymous file that nobody can resize and that its maker alone can write.
+//!
+//! The kernel keeps these promises for as long as the file lives, so a receiver that has checked them once
+//! need not trust the peer for them:
+//!
+//! - `F_SEAL_SHRINK`, `F_SEAL_GROW`: no access beyond the end, which would be a SIGBUS.
+//! - `F_SEAL_FUTURE_WRITE`: no writable mapping but the maker's, no `write`, and no hole punched into it.
+//! - `F_SEAL_SEAL`: this set of seals is final.
+//! - Every page is there from the start, on tmpfs: no access has to find memory, and fail with a SIGBUS.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags};
+
+use super::sync::{Memory, layout};
+use crate::{Error, Result};
+
+/// A region, mapped: this side's own, writable, or the peer's, read only. Unmapped on drop.
+pub struct Region {
+    base: NonNull<u8>,
+    bytes: usize,
+    writable: bool,
+}
+
+impl Region {
+    /// Makes this side's region, with a ring of `ring_bytes` (a power of two, from
+    /// [`RING_BYTES_MIN`](layout::RING_BYTES_MIN) to [`RING_BYTES_MAX`](layout::RING_BYTES_MAX)), and gives
+    /// the descriptor to pass to the peer. The memory is taken at once.
+    pub fn create(ring_bytes: usize) -> Result<(Region, OwnedFd)> {
+        if !is_ring(ring_bytes) {
+            let (min, max) = (layout::RING_BYTES_MIN, layout::RING_BYTES_MAX);
+            let what = format!("a ring of {ring_bytes} bytes: it takes a power of two from {min} to {max}");
+            return Err(Error::Misuse(what));
+        }
+        let failed = |e: Errno| Error::os(format!("make {ring_bytes} bytes of shared memory"), e);
+        let bytes = layout::RING + ring_bytes;
+        let file = memfd().map_err(failed)?;
+        rustix::fs::ftruncate(&file, bytes as u64).map_err(failed)?;
+        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64).map_err(failed)?;
+        let region = Region::map(&file, bytes, true).map_err(failed)?;
+        region.store(layout::MAGIC, layout::MAGIC_WORD);
+        // After the only writable mapping was made.
+        rustix::fs::fcntl_add_seals(&file, SEALS | SealFlags::SEAL).map_err(failed)?;
+        Ok((region, file))
+    }
+
+    /// Maps the region of a peer, once its descriptor is found to be one. The descriptor is not needed
+    /// afterwards.
+    pub fn receive(file: impl AsFd, ring_bytes_max: usize) -> Result<Region> {
+        let refuse = |what: &str| Error::Protocol { what: format!("its shared memory {what}") };
+        // Fails for all but memory files.
+        let seals = rustix::fs::fcntl_get_seals(&file).map_err(|_| refuse("is not a memory file"))?;
+        if !seals.contains(SEALS | SealFlags::SEAL) {
+            return Err(refuse("is not sealed against shrinking, growing, writing by others and further seals"));
+        }
+        let failed = |e: Errno| Error::os("look at the peer's shared memory", e);
+        // Huge pages can run out at any access.
+        if rustix::fs::fstatfs(&file).map_err(failed)?.f_type != TMPFS_MAGIC {
+            return Err(refuse("is not on tmpfs"));
+        }
+        let stat = rustix::fs::fstat(&file).map_err(failed)?;
+        let size = usize::try_from(stat.st_size).unwrap_or(0);
+        let ring_bytes = size.saturating_sub(layout::RING);
+        if !is_ring(ring_bytes) || ring_bytes > ring_bytes_max {
+            return Err(refuse(&format!("has a ring of {ring_bytes} bytes: {ring_bytes_max} are allowed")));
+        }
+        if (stat.st_blocks as u64).saturating_mul(512) < size as u64 {
+            return Err(refuse("has holes"));
+        }
+        let region = Region::map(&file, size, false).map_err(failed)?;
+        if region.load(layout::MAGIC) != layout::MAGIC_WORD {
+            return Err(refuse("is of another version or byte order"));
+        }
+        Ok(region)
+    }
+
+    fn map(file: impl AsFd, bytes: usize, writable: bool) -> rustix::io::Result<Region> {
+        let protection = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
+        // SAFETY: the kernel chooses an address that nothing else has; the mapping is unmapped by `drop`.
+        let base = unsafe {
+            rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, file, 0)?.cast::<u8>()
+        };
+        let base = NonNull::new(base).ok_or(Errno::FAULT)?;
+        Ok(Region { base, bytes, writable })
+    }
+
+    /// The bytes from `offset` on, to be read in place.
+    ///
+    /// # Safety
+    ///
+    /// Neither this process nor another writes to them while the slice lives.
+    pub(super) unsafe fn slice(&self, offset: usize, bytes: usize) -> &[u8] {
+        // SAFETY: `at` checks the bounds; that the bytes do not change, the caller promises.
+        unsafe { std::slice::from_raw_parts(self.at(offset, bytes), bytes) }
+    }
+
+    /// The bytes from `offset` on, to be written in place.
+    ///
+    /// # Safety
+    ///
+    /// The region is this side's own, and nothing in this process reads or writes these bytes in any
+    /// other way while the slice lives.
+    #[allow(clippy::mut_from_ref)]
+    pub(super) unsafe fn slice_mut(&self, offset: usize, bytes: usize) -> &mut [u8] {
+        assert!(self.writable, "a peer's region is read only");
+        // SAFETY: `at` checks the bounds; that nobody else touches the bytes, the caller promises.
+        unsafe { std::slice::from_raw_parts_mut(self.at(offset, bytes), bytes) }
+    }
+
+    /// The address of `bytes` bytes at `offset`, which are there until `drop`.
+    fn at(&self, offset: usize, bytes: usize) -> *mut u8 {
+        assert!(offset <= self.bytes && bytes <= self.bytes - offset, "an access outside of the region");
+        // SAFETY: the offset is within the mapping.
+        unsafe { self.base.as_ptr().add(offset) }
+    }
+
+    /// Words as atomics, which is what makes a peer that writes to them at any time a nuisance and not a
+    /// data race. Of a peer's region they are only loaded, and relaxed: other loads are not promised to
+    /// work on read-only pages.
+    fn words(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        assert!(offset.is_multiple_of(8), "a word that is not aligned");
+        let first = self.at(offset, count * 8).cast::<AtomicU64>();
+        // SAFETY: the words are in bounds, aligned (the mapping starts on a page) and live as long as
+        // `self`. They are written only as atomics, by `write` before they are published, or through
+        // `slice_mut`, whose caller promises that nothing comes here meanwhile.
+        unsafe { std::slice::from_raw_parts(first, count) }
+    }
+}
+
+impl Memory for Region {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn load(&self, offset: usize) -> u64 {
+        self.words(offset, 1)[0].load(Ordering::Relaxed)
+    }
+
+    fn store(&self, offset: usize, value: u64) {
+        assert!(self.writable, "a peer's region is read only");
+        self.words(offset, 1)[0].store(value, Ordering::Relaxed);
+    }
+
+    /// Word by word, and not by `memcpy`: with a peer that writes meanwhile, that would be a data race, and
+    /// a compiler may read the source of a copy again where the copy is used.
+    fn read(&self, offset: usize, to: &mut [u8]) {
+        let words = self.words(offset, to.len().div_ceil(8));
+        let (whole, rest) = to.as_chunks_mut::<8>();
+        for (to, word) in whole.iter_mut().zip(words) {
+            *to = word.load(Ordering::Relaxed).to_ne_bytes();
+        }
+        if let Some(last) = words.get(whole.len()) {
+            rest.copy_from_slice(&last.load(Ordering::Relaxed).to_ne_bytes()[..rest.len()]);
+        }
+    }
+
+    fn write(&self, offset: usize, from: &[u8]) {
+        assert!(self.writable, "a peer's region is read only");
+        // SAFETY: the bytes are in bounds, and `from` is not of the region, of which no `&[u8]` is lent
+        // while it is written. Nobody else writes to them: the seals see to other processes, and `link`
+        // to this one. A peer that reads them before they are published reads nonsense, in its process.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), self.at(offset, from.len()), from.len()) }
+    }
+
+    fn fence(order: Ordering) {
+        std::sync::atomic::fence(order);
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: `map` made exactly this mapping, and whatever was borrowed of it is gone.
+        let unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.bytes) };
+        debug_assert!(unmapped.is_ok(), "{unmapped:?}");
+    }
+}
+
+// SAFETY: the mapping belongs to no thread.
+unsafe impl Send for Region {}
+// SAFETY: shared access is by atomics, or by the functions whose callers promise that it is exclusive.
+unsafe impl Sync for Region {}
+
+/// Beside the seal that makes them final.
+const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::FUTURE_WRITE);
+
+/// statfs(2); a memory file with huge pages has another.
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
+
+fn is_ring(bytes: usize) -> bool {
+    bytes.is_power_of_two() && (layout::RING_BYTES_MIN..=layout::RING_BYTES_MAX).contains(&bytes)
+}
+
+fn memfd() -> rustix::io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    match rustix::fs::memfd_create("shipmate", flags | MemfdFlags::NOEXEC_SEAL) {
+        // Linux before 6.3 does not know the flag.
+        Err(Errno::INVAL) => rustix::fs::memfd_create("shipmate", flags),
+        made => made,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RING_BYTES: usize = 8192;
+
+    /// A memory file that a peer might pass.
+    fn file(flags: MemfdFlags, bytes: usize, allocate: bool, seals: SealFlags) -> OwnedFd {
+        let file = rustix::fs::memfd_create("test", flags | MemfdFlags::ALLOW_SEALING).unwrap();
+        rustix::fs::ftruncate(&file, bytes as u64).unwrap();
+        if allocate && bytes > 0 {
+            rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64).unwrap();
+        }
+        rustix::fs::fcntl_add_seals(&file, seals).unwrap();
+        file
+    }
+
+    fn refusal(file: impl AsFd) -> String {
+        match Region::receive(file, 1 << 20) {
+            Err(Error::Protocol { what }) => what,
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it was mapped"),
+        }
+    }
+
+    #[test]
+    fn the_peer_sees_what_is_written() {
+        let (mine, file) = Region::create(RING_BYTES).unwrap();
+        let theirs = Region::receive(&file, RING_BYTES).unwrap();
+        mine.store(layout::WRITTEN, 7);
+        assert_eq!(theirs.load(layout::WRITTEN), 7);
+        for length in [0, 1, 7, 8, 9, 64, 1001] {
+            let bytes: Vec<u8> = (0..length).map(|index| (index * 7 + length) as u8).collect();
+            mine.write(layout::RING + 8, &bytes);
+            let mut copy = vec![0; length];
+            theirs.read(layout::RING + 8, &mut copy);
+            assert_eq!(copy, bytes);
+        }
+    }
+
+    #[test]
+    fn nobody_resizes_a_region_and_only_its_maker_writes_it() {
+        let (_region, file) = Region::create(RING_BYTES).unwrap();
+        let bytes = (layout::RING + RING_BYTES) as u64;
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        assert_eq!(rustix::fs::ftruncate(&file, bytes - 1), Err(Errno::PERM));
+        assert_eq!(rustix::fs::ftruncate(&file, bytes + 1), Err(Errno::PERM));
+        assert_eq!(rustix::fs::fallocate(&file, hole, 0, 4096), Err(Errno::PERM));
+        assert_eq!(rustix::io::write(&file, &[1]), Err(Errno::PERM));
+        assert_eq!(rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE), Err(Errno::PERM));
+        assert!(Region::map(&file, bytes as usize, true).is_err(), "a second writable mapping");
+    }
+
+    #[test]
+    fn what_could_change_or_vanish_is_refused() {
+        let bytes = layout::RING + RING_BYTES;
+        let (all, none) = (SEALS | SealFlags::SEAL, MemfdFlags::empty());
+        for missing in [SealFlags::SHRINK, SealFlags::GROW, SealFlags::FUTURE_WRITE, SealFlags::SEAL] {
+            assert!(refusal(file(none, bytes, true, all - missing)).contains("not sealed"), "{missing:?}");
+        }
+        assert!(refusal(std::fs::File::open("/dev/zero").unwrap()).contains("not a memory file"));
+        assert!(refusal(tempfile::tempfile().unwrap()).contains("not"));
+        assert!(refusal(rustix::pipe::pipe().unwrap().0).contains("not a memory file"));
+        assert!(refusal(file(none, bytes, false, all)).contains("holes"));
+        assert!(refusal(file(none, bytes, true, all)).contains("version"), "no magic word");
+        for bytes in [0, 8, layout::RING, bytes - 8, bytes + 4096, layout::RING + (2 << 20)] {
+            assert!(refusal(file(none, bytes, true, all)).contains("a ring of"), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn huge_pages_which_can_run_out_are_refused() {
+        let huge = MemfdFlags::HUGETLB | MemfdFlags::ALLOW_SEALING;
+        // A kernel may have none.
+        if let Ok(file) = rustix::fs::memfd_create("test", huge) {
+            rustix::fs::fcntl_add_seals(&file, SEALS | SealFlags::SEAL).unwrap();
+            assert!(refusal(file).contains("tmpfs"));
+        }
+    }
+
+    #[test]
+    fn a_ring_has_a_size_that_is_a_power_of_two() {
+        for bytes in [0, 2048, 5000, 2 << 30] {
+            assert!(matches!(Region::create(bytes), Err(Error::Misuse(_))), "{bytes}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The ring under loom, against a model and against a hostile peer, and all parts together.
+
+mod hostile;
+mod model;
+mod ring;
+mod whole;
+
+use super::doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
+use super::passing;
+use super::region::Region;
+use super::ring::{Consumer, Label, Producer, link};
+use super::sync::{Memory, layout};
+use crate::Error;

@@ -1,0 +1,215 @@
+//! The ring and the wake protocol under loom, which runs every interleaving of two processors (up to a
+//! number of forced switches) with every value that a weakly ordered load may return. The words of the
+//! ring are loom's cells: it also fails when one side reads what the other is writing.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::AtomicU64;
+use loom::sync::{Condvar, Mutex};
+
+use super::{Condition, Consumer, Error, Label, Memory, Producer, layout, link};
+
+/// A ring that holds two records of one word each.
+const RING_WORDS: usize = 4;
+const CONTROL: [usize; 4] = [layout::WRITTEN, layout::READ, layout::DATA_WISH, layout::SPACE_WISH];
+
+/// A region that both sides of a model see: loom's threads take turns on one of the system's.
+#[derive(Clone)]
+struct Words(Rc<(Vec<AtomicU64>, Vec<UnsafeCell<u64>>)>);
+
+impl Words {
+    fn new() -> Self {
+        let control = CONTROL.iter().map(|_| AtomicU64::new(0)).collect();
+        Words(Rc::new((control, (0..RING_WORDS).map(|_| UnsafeCell::new(0)).collect())))
+    }
+
+    fn control(&self, offset: usize) -> Option<&AtomicU64> {
+        CONTROL.iter().position(|word| *word == offset).map(|index| &self.0.0[index])
+    }
+
+    fn cell(&self, offset: usize) -> &UnsafeCell<u64> {
+        &self.0.1[(offset - layout::RING) / 8]
+    }
+}
+
+impl Memory for Words {
+    fn bytes(&self) -> usize {
+        layout::RING + RING_WORDS * 8
+    }
+
+    fn load(&self, offset: usize) -> u64 {
+        match self.control(offset) {
+            Some(word) => word.load(Ordering::Relaxed),
+            // SAFETY: loom fails the test if a write can meet this read.
+            None => self.cell(offset).with(|word| unsafe { *word }),
+        }
+    }
+
+    fn store(&self, offset: usize, value: u64) {
+        match self.control(offset) {
+            Some(word) => word.store(value, Ordering::Relaxed),
+            // SAFETY: loom fails the test if another access can meet this write.
+            None => self.cell(offset).with_mut(|word| unsafe { *word = value }),
+        }
+    }
+
+    fn read(&self, offset: usize, to: &mut [u8]) {
+        for (index, to) in to.chunks_mut(8).enumerate() {
+            to.copy_from_slice(&self.load(offset + index * 8).to_ne_bytes()[..to.len()]);
+        }
+    }
+
+    fn write(&self, offset: usize, from: &[u8]) {
+        for (index, from) in from.chunks(8).enumerate() {
+            self.store(offset + index * 8, u64::from_ne_bytes(from.try_into().expect("models write whole words")));
+        }
+    }
+
+    fn fence(order: Ordering) {
+        loom::sync::atomic::fence(order);
+    }
+}
+
+/// A doorbell that remembers that it was rung, as the socket does.
+#[derive(Clone)]
+struct Bell(Arc<(Mutex<bool>, Condvar)>);
+
+impl Bell {
+    fn new() -> Self {
+        Bell(Arc::new((Mutex::new(false), Condvar::new())))
+    }
+
+    fn ring(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_one();
+    }
+
+    /// What [`Waiter::poll`](super::Waiter::poll) does, without the spinning.
+    fn wait(&self, condition: &mut impl Condition) {
+        while !condition.holds().unwrap() {
+            condition.wish();
+            if condition.holds().unwrap() {
+                return;
+            }
+            let mut rung = self.0.0.lock().unwrap();
+            while !*rung {
+                rung = self.0.1.wait(rung).unwrap();
+            }
+            *rung = false;
+        }
+    }
+}
+
+fn model(test: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(test);
+}
+
+/// The writing end of one side and the reading end of the other.
+fn ends() -> (Producer<Words>, Consumer<Words>) {
+    let (a, b) = (Words::new(), Words::new());
+    let (producer, _) = link(a.clone(), b.clone());
+    let (_, consumer) = link(b, a);
+    (producer, consumer)
+}
+
+fn send(producer: &mut Producer<Words>, value: u64) -> bool {
+    let Some(mut loan) = producer.reserve(8).unwrap() else { return false };
+    loan.write(0, &value.to_ne_bytes());
+    loan.commit(8, Label::default());
+    true
+}
+
+fn receive(consumer: &mut Consumer<Words>) -> Option<u64> {
+    let record = consumer.receive().unwrap()?;
+    let mut bytes = [0; 8];
+    record.copy_to(&mut bytes);
+    Some(u64::from_ne_bytes(bytes))
+}
+
+/// Neither side ever sleeps: only the order of the indices keeps it from reading or writing too early.
+#[test]
+fn records_arrive_whole_and_in_order() {
+    model(|| {
+        let (mut producer, mut consumer) = ends();
+        let writer = loom::thread::spawn(move || {
+            for value in 1..=3 {
+                while !send(&mut producer, value) {
+                    loom::thread::yield_now();
+                }
+                let _ = producer.publish();
+            }
+        });
+        for expected in 1..=3 {
+            let value = loop {
+                match receive(&mut consumer) {
+                    Some(value) => break value,
+                    None => loom::thread::yield_now(),
+                }
+            };
+            assert_eq!(value, expected);
+            let _ = consumer.release();
+        }
+        writer.join().unwrap();
+    });
+}
+
+/// Both sides sleep until they are rung. A ring that is lost is a deadlock, which loom reports.
+#[test]
+fn a_sleeper_is_always_rung() {
+    model(|| {
+        let (mut producer, mut consumer) = ends();
+        let (data, space) = (Bell::new(), Bell::new());
+        let (ring_data, wait_space) = (data.clone(), space.clone());
+        let writer = loom::thread::spawn(move || {
+            for value in 1..=4 {
+                while !send(&mut producer, value) {
+                    wait_space.wait(&mut producer.room(8));
+                }
+                if producer.publish() {
+                    ring_data.ring();
+                }
+            }
+        });
+        for expected in 1..=4 {
+            data.wait(&mut consumer);
+            assert_eq!(receive(&mut consumer), Some(expected));
+            if consumer.release() {
+                space.ring();
+            }
+        }
+        writer.join().unwrap();
+    });
+}
+
+/// A peer that stores what it likes in its indices meanwhile. The cells are indexed with bounds checks,
+/// so a step outside of the ring would fail here.
+#[test]
+fn no_index_of_a_peer_leads_out_of_the_ring() {
+    model(|| {
+        let (a, b) = (Words::new(), Words::new());
+        let (mut producer, mut consumer) = link(a, b.clone());
+        let hostile = loom::thread::spawn(move || {
+            for value in [8, 4096, u64::MAX - 7] {
+                b.store(layout::WRITTEN, value);
+                b.store(layout::READ, value);
+            }
+        });
+        for _ in 0..2 {
+            // The peer's ring is full of zeros, which are no record.
+            assert!(matches!(
+                consumer.receive().map(|record| record.is_some()),
+                Ok(false) | Err(Error::Protocol { .. })
+            ));
+            if let Ok(Some(loan)) = producer.reserve(8) {
+                loan.commit(8, Label::default());
+                let _ = producer.publish();
+            }
+        }
+        hostile.join().unwrap();
+    });
+}

@@ -1,0 +1,10 @@
+//! The black-box suite: what a user of the library and of `shipmated` relies on, on every transport.
+//!
+//! A step is an asynchronous function of a transport; [`on_every_transport!`] makes a test of it for each,
+//! so that a failure names both: `calls::ping::pipe`.
+
+#[macro_use]
+mod harness;
+
+mod calls;
+mod mailbox;
