@@ -248,8 +248,13 @@ impl State {
             }
             // Nothing is left to handle: now the replies go out, and then the peer may speak again.
             self.corked = false;
+            let queued = self.writer.queued_bytes();
             if self.poll_flush(cx).is_pending() {
                 wake(&mut self.driver);
+            }
+            if self.writer.queued_bytes() < queued && self.gate.holds() {
+                // The gate may be open again, and the peer may have nothing more to say.
+                continue;
             }
             self.receiver = Some(cx.waker().clone());
             self.gate.charged().wake_when_less(cx.waker());

@@ -116,10 +116,10 @@ impl Shipmated {
         connect(self.address().clone()).await.unwrap()
     }
 
-    /// The memory that it has, in bytes.
-    pub(crate) fn resident_bytes(&self) -> usize {
+    /// The most memory that it has had, in bytes.
+    pub(crate) fn peak_bytes(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let kib: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
         kib << 10
     }

@@ -7,4 +7,6 @@
 mod harness;
 
 mod calls;
+mod hostile;
+mod limits;
 mod mailbox;
