@@ -9,7 +9,7 @@ mod common;
 use std::env;
 
 use common::network::{Client, Network};
-use common::process::{self, Server, Usage};
+use common::process::{self, Server};
 use shipmate::Address;
 use tempfile::TempDir;
 use tokio::runtime;
@@ -21,8 +21,8 @@ fn main() {
     process::serve_if_asked();
     let count = env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(CONNECTIONS);
     println!("{count} idle connections, memory for each:\n");
-    println!("| transport | network | server, KiB | client, KiB |");
-    println!("|---|---|---:|---:|");
+    println!("| transport | network | server, KiB |");
+    println!("|---|---|---:|");
     for transport in ["unix", "tcp"] {
         for network in [Network::Stock, Network::Shipmate] {
             let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -41,20 +41,17 @@ async fn measure(transport: &str, network: Network, count: usize) {
     let mut server = Server::start(network, &address, None);
     // The first connection pays for what all share.
     let first = connect(network, &server.address).await;
-    let (server_before, client_before) = (server.usage(), Usage::of_this_process());
+    let before = server.usage().resident_bytes;
     let mut clients = vec![first];
     for _ in 0..count {
         clients.push(connect(network, &server.address).await);
     }
-    let (server_after, client_after) = (server.usage(), Usage::of_this_process());
+    let after = server.usage().resident_bytes;
     for client in &clients {
         client.echo(b"still there?").await;
     }
-    let each = |after: Usage, before: Usage| {
-        (after.resident_bytes.saturating_sub(before.resident_bytes)) as f64 / count as f64 / 1024.0
-    };
-    let (server, client) = (each(server_after, server_before), each(client_after, client_before));
-    println!("| {transport} | {} | {server:.1} | {client:.1} |", network.name());
+    let each = after.saturating_sub(before) as f64 / count as f64 / 1024.0;
+    println!("| {transport} | {} | {each:.1} |", network.name());
 }
 
 /// A connection that has answered once.

@@ -8,8 +8,9 @@ use super::{Frame, WORD_BYTES};
 use crate::{Error, Limits, Result};
 
 /// Memory for a frame is taken at once up to this, and doubled from there as its bytes arrive: a peer
-/// that announces much and sends nothing costs nothing.
-const FIRST_ALLOCATION_BYTES: usize = 1 << 20;
+/// that announces much and sends nothing costs nothing. The page more is for what is around a payload of
+/// a round size.
+const FIRST_ALLOCATION_BYTES: usize = (1 << 20) + (4 << 10);
 
 /// A frame with at least this much missing is worth reading straight into its own memory.
 const DIRECT_READ_BYTES: usize = 4 << 10;
