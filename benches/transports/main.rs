@@ -1,11 +1,11 @@
 //! Calls over each transport between two processes: the bare primitive, the network that `capnp-rpc`
+//! brings, and Shipmate's, measured in turns in one run.
+//!
+//! `cargo bench --bench transports -- [--quick] [--apart | --together] [tcp] [unix] [pipe]`
 //!
 //! With two CPUs the scheduler's choice of one or two of them decides the result of a round trip more
 //! than any code does. `--apart` pins the client to CPU 0 and the server to CPU 1, `--together` both to
 //! CPU 0; without either the scheduler chooses.
-//! brings, and Shipmate's, measured in turns in one run.
-//!
-//! `cargo bench --bench transports -- [--quick] [--apart | --together] [tcp] [unix] [pipe]`
 
 #[path = "../common/mod.rs"]
 mod common;
