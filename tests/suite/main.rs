@@ -7,6 +7,10 @@
 mod harness;
 
 mod calls;
+mod handle;
 mod hostile;
+mod lifetime;
 mod limits;
 mod mailbox;
+mod message;
+mod stock;

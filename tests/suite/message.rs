@@ -1,0 +1,217 @@
+//! One-way messages: in order, held back by a slow receiver, with a clear end.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use capnp::message::{Builder, HeapAllocator};
+use shipmate::message::{Listener, Receiver, Sender};
+use shipmate::schema::record_capnp::record;
+use shipmate::transport::{self, ListenOptions, WriteHalf, memory, pipe};
+use shipmate::{Address, Error, Limits};
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::{Transport, local};
+
+on_every_transport! { order, back_pressure, a_torn_stream, an_oversized_message, senders_one_after_another }
+
+type Records = (Sender<record::Owned>, Receiver<record::Owned>);
+
+async fn order(transport: Transport) {
+    let folder = tempfile::tempdir().unwrap();
+    check_order(connected(transport, folder.path()).await).await;
+}
+
+async fn back_pressure(transport: Transport) {
+    let folder = tempfile::tempdir().unwrap();
+    check_back_pressure(connected(transport, folder.path()).await).await;
+}
+
+#[test]
+fn in_memory() {
+    local(async {
+        let records = || {
+            let (here, there) = memory::pair();
+            (Sender::over(here, &Limits::DEFAULT), Receiver::over(there, &Limits::DEFAULT))
+        };
+        check_order(records()).await;
+        check_back_pressure(records()).await;
+    });
+}
+
+async fn check_order((mut sender, mut receiver): Records) {
+    const COUNT: i64 = 5000;
+    let sending = async {
+        for value in 0..COUNT {
+            // Mostly in batches, as `feed` makes them.
+            match value % 10 {
+                0 => sender.send(|record| fill(record, value)).await.unwrap(),
+                _ => sender.feed(|record| fill(record, value)).await.unwrap(),
+            }
+        }
+        sender.finish().await.unwrap();
+    };
+    let receiving = async {
+        for value in 0..COUNT {
+            let message = receiver.recv().await.unwrap().unwrap();
+            let record = message.get().unwrap();
+            assert_eq!(record.get_value(), value);
+            assert_eq!(record.get_name().unwrap(), format!("record {value}").as_str());
+        }
+        assert!(receiver.recv().await.unwrap().is_none());
+        assert!(receiver.recv().await.unwrap().is_none());
+    };
+    futures::join!(sending, receiving);
+}
+
+async fn check_back_pressure((mut sender, mut receiver): Records) {
+    const COUNT_MAX: i64 = 1000;
+    let body = vec![7; 64 << 10];
+    let mut sent = 0;
+    loop {
+        assert!(sent < COUNT_MAX, "nothing holds the sender back");
+        let value = sent;
+        let sending = sender.send(|mut record| {
+            record.set_value(value);
+            record.init_body().set_bytes(&body);
+        });
+        sent += 1;
+        if tokio::time::timeout(Duration::from_millis(200), sending).await.is_err() {
+            break;
+        }
+    }
+    // The future that was dropped in the middle of a message has not torn it.
+    let finishing = sender.finish();
+    let receiving = async {
+        for value in 0..sent {
+            let message = receiver.recv().await.unwrap().unwrap();
+            assert_eq!(message.get().unwrap().get_value(), value);
+        }
+        assert!(receiver.recv().await.unwrap().is_none());
+    };
+    let (finished, ()) = futures::join!(finishing, receiving);
+    finished.unwrap();
+}
+
+async fn a_torn_stream(transport: Transport) {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut writer, mut receiver) = raw(transport, folder.path(), Limits::DEFAULT).await;
+    let good = frame(1, 0);
+    writer.write_all(&[&good[..], &good, &good[..good.len() - 3]].concat()).await.unwrap();
+    writer.shutdown().await.unwrap();
+    drop(writer);
+    for _ in 0..2 {
+        assert_eq!(receiver.recv().await.unwrap().unwrap().get().unwrap().get_value(), 1);
+    }
+    for _ in 0..2 {
+        let error = receiver.recv().await.err().unwrap();
+        assert!(matches!(&error, Error::Protocol { what } if what.contains("the stream ends after")), "{error}");
+    }
+}
+
+async fn an_oversized_message(transport: Transport) {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { frame_bytes_max: 4096, ..Limits::DEFAULT };
+    let (mut writer, mut receiver) = raw(transport, folder.path(), limits).await;
+    writer.write_all(&[frame(1, 0), frame(2, 3000), frame(3, 5000)].concat()).await.unwrap();
+    for value in [1, 2] {
+        assert_eq!(receiver.recv().await.unwrap().unwrap().get().unwrap().get_value(), value);
+    }
+    let error = receiver.recv().await.err().unwrap();
+    assert!(matches!(error, Error::Limit { limit: "frame_bytes_max", allowed: 4096, .. }), "{error}");
+}
+
+async fn senders_one_after_another(transport: Transport) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut listener = Listener::bind(transport(folder.path()).as_str()).await.unwrap();
+    for value in 0..20 {
+        let (mut sender, receiver) =
+            futures::join!(Sender::<record::Owned>::connect(listener.address().clone()), listener.accept());
+        let sender = sender.as_mut().unwrap();
+        let mut receiver: Receiver<record::Owned> = receiver.unwrap();
+        sender.send(|record| fill(record, value)).await.unwrap();
+        assert_eq!(receiver.recv().await.unwrap().unwrap().get().unwrap().get_value(), value);
+    }
+}
+
+#[test]
+fn too_large_a_message_is_refused_and_the_sender_goes_on() {
+    local(async {
+        let limits = Limits { frame_bytes_max: 4096, ..Limits::DEFAULT };
+        let (here, there) = memory::pair();
+        let mut sender = Sender::<record::Owned>::over(here, &limits);
+        let mut receiver = Receiver::<record::Owned>::over(there, &limits);
+        let large = sender.send(|record| record.init_body().set_bytes(&[0; 5000])).await.unwrap_err();
+        assert!(matches!(large, Error::Limit { limit: "frame_bytes_max", .. }), "{large}");
+        sender.send(|record| fill(record, 3)).await.unwrap();
+        assert_eq!(receiver.recv().await.unwrap().unwrap().get().unwrap().get_value(), 3);
+        drop(receiver);
+        let gone = sender.send(|record| fill(record, 4)).await.unwrap_err();
+        assert!(matches!(gone, Error::Disconnected { .. }), "{gone}");
+    });
+}
+
+/// Where Cap'n Proto's own tool is installed: it reads what a sender writes into a FIFO.
+#[test]
+fn the_capnp_tool_reads_a_fifo() {
+    if Command::new("capnp").arg("--version").stdout(Stdio::null()).status().is_err() {
+        return eprintln!("skipped: the tool `capnp` is not installed");
+    }
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let reader = path.clone();
+        let decode = tokio::task::spawn_blocking(move || {
+            let fifo = std::fs::File::open(reader).unwrap();
+            let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/record.capnp");
+            Command::new("capnp").args(["decode", "--short", schema, "Record"]).stdin(fifo).output().unwrap()
+        });
+        let mut sender = Sender::<record::Owned>::connect(Address::Pipe(path)).await.unwrap();
+        for value in [41, 42] {
+            sender.send(|record| fill(record, value)).await.unwrap();
+        }
+        sender.finish().await.unwrap();
+        let output = decode.await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines[0].contains(r#"name = "record 41", value = 41"#), "{text}");
+        assert!(lines[1].contains(r#"name = "record 42", value = 42"#), "{text}");
+    });
+}
+
+async fn connected(transport: Transport, folder: &Path) -> Records {
+    let mut listener = Listener::bind(transport(folder).as_str()).await.unwrap();
+    let (sender, receiver) = futures::join!(Sender::connect(listener.address().clone()), listener.accept());
+    (sender.unwrap(), receiver.unwrap())
+}
+
+/// A receiver, and what its sender would write to.
+async fn raw(transport: Transport, folder: &Path, limits: Limits) -> (WriteHalf, Receiver<record::Owned>) {
+    let address = transport(folder);
+    let mut listener = Listener::bind_with(address.as_str(), &ListenOptions::default(), limits).await.unwrap();
+    let address = listener.address().clone();
+    let writer = async {
+        match &address {
+            Address::Pipe(path) => pipe::open_writer(path, 0o600).await.unwrap(),
+            _ => transport::connect(&address).await.unwrap().writer,
+        }
+    };
+    let (writer, receiver) = futures::join!(writer, listener.accept());
+    (writer, receiver.unwrap())
+}
+
+fn fill(mut record: record::Builder<'_>, value: i64) {
+    record.set_value(value);
+    record.set_name(format!("record {value}"));
+}
+
+fn frame(value: i64, body_bytes: usize) -> Vec<u8> {
+    let mut message = Builder::new(HeapAllocator::new());
+    let mut record: record::Builder<'_> = message.init_root();
+    record.set_value(value);
+    record.init_body().set_bytes(&vec![1; body_bytes]);
+    capnp::serialize::write_message_to_words(&message)
+}
