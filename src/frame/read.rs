@@ -10,8 +10,9 @@ use super::{Decoder, Frame};
 use crate::transport::ReadHalf;
 use crate::{Error, Limits, Result};
 
-/// One read takes up to this much, of as many frames as there are.
-const SCRATCH_BYTES: usize = 64 << 10;
+/// One read takes up to this much, of as many frames as there are: a round payload of 64 KiB and what is
+/// around it.
+const SCRATCH_BYTES: usize = 68 << 10;
 
 thread_local! {
     /// What a read lands in before it is cut into frames. It belongs to the thread and not to the

@@ -140,6 +140,9 @@ impl Gate {
 
     /// Takes note of a message to the peer. Says whether it was the reply to a call.
     pub(super) fn sent(&mut self, message: &Message) -> bool {
+        if self.answers.is_empty() {
+            return false;
+        }
         let Ok(Some((question, finished))) = returned(message) else { return false };
         let Entry::Occupied(mut entry) = self.answers.entry(question) else { return false };
         if entry.get().returned {

@@ -110,10 +110,14 @@ impl capnp_rpc::Connection<Side> for VatConnection {
     }
 
     fn receive_incoming_message(&mut self) -> Promise<Option<Box<dyn capnp_rpc::IncomingMessage>>, capnp::Error> {
+        let boxed = |message: Incoming| Box::new(message) as Box<dyn capnp_rpc::IncomingMessage>;
+        if let Some(message) = self.wire.try_receive() {
+            return Promise::ok(Some(boxed(message)));
+        }
         let wire = self.wire.clone();
         Promise::from_future(async move {
             let received = std::future::poll_fn(|cx| wire.poll_receive(cx)).await?;
-            Ok(received.map(|message: Incoming| Box::new(message) as Box<dyn capnp_rpc::IncomingMessage>))
+            Ok(received.map(boxed))
         })
     }
 

@@ -112,6 +112,20 @@ impl Wire {
         }
     }
 
+    /// A message for the engine that was read already: nothing has to be waited for.
+    pub(super) fn try_receive(&self) -> Option<Incoming> {
+        let mut state = self.state.borrow_mut();
+        if state.failure.is_some() {
+            return None;
+        }
+        let received = state.next_message().unwrap_or_else(|error| {
+            state.fail(error);
+            None
+        });
+        state.corked = received.is_some() && state.reader.is_ready();
+        received
+    }
+
     /// The next message for the engine; `None` when the peer has ended the stream.
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<capnp::Result<Option<Incoming>>> {
         let mut state = self.state.borrow_mut();
