@@ -48,8 +48,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let load = move || Load { connections: stats.connections(), shards: stats.shards(), started: stats.started() };
     let host = Arc::new(Host::new(config.limits, load));
 
-    let mut options = ListenOptions::default();
-    options.mode = config.socket_mode;
+    let options = ListenOptions { mode: config.socket_mode, ..Default::default() };
     let mut ready = String::new();
     for listen in config.listen {
         let (host, service) = (host.clone(), listen.service);
