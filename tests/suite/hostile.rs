@@ -61,7 +61,12 @@ async fn broken_calls(transport: Transport) {
         ("the same question twice", [bootstrap(7), bootstrap(7)].concat()),
         ("a call whose question is in use", [bootstrap(7), call(7, 0)].concat()),
         ("a call of nothing", call(0, 4711)),
-        ("a call without a target", rpc(|root| drop(root.init_call()))),
+        (
+            "a call without a target",
+            rpc(|root| {
+                root.init_call();
+            }),
+        ),
         ("a call of the answer to no question", on_answer(1, 4711, 0)),
         ("a call of itself", on_answer(1, 1, 0)),
         ("a field that is not there", [bootstrap(0), on_answer(1, 0, u16::MAX)].concat()),
@@ -114,9 +119,24 @@ async fn broken_calls(transport: Transport) {
             }),
         ),
         ("an abort", rpc(|root| root.init_abort().set_reason("no reason"))),
-        ("level 3", rpc(|root| drop(root.init_provide()))),
-        ("level 4", rpc(|root| drop(root.init_join()))),
-        ("what the peer does not implement", rpc(|root| drop(root.init_unimplemented().init_call()))),
+        (
+            "level 3",
+            rpc(|root| {
+                root.init_provide();
+            }),
+        ),
+        (
+            "level 4",
+            rpc(|root| {
+                root.init_join();
+            }),
+        ),
+        (
+            "what the peer does not implement",
+            rpc(|root| {
+                root.init_unimplemented().init_call();
+            }),
+        ),
     ];
     check(transport, cases).await;
 }
