@@ -13,7 +13,7 @@
 //! The bytes are standard Cap'n Proto RPC. What this network adds to the one of `capnp-rpc`:
 //!
 //! - Messages that are queued together go out in one vectored write, and one read takes many. While
-//!   messages that were read wait to be handled, nothing is written: their replies go out together.
+//!   messages that were read wait to be handled, their replies are written in parts.
 //! - Everything is bounded by [`Limits`]. A peer that does not read its replies, or has too many calls
 //!   at work, is not read from until that changes; what it may still say meanwhile, so that nothing
 //!   locks up, is in [`gate`].
