@@ -1,5 +1,7 @@
 //! [`Connection`]: one peer, from the first byte to the last.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,8 +9,7 @@ use std::time::Duration;
 use capnp::capability::FromClientHook;
 use capnp_rpc::RpcSystem;
 use capnp_rpc::rpc_twoparty_capnp::Side;
-use futures::channel::{mpsc, oneshot};
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -50,7 +51,12 @@ struct Shared {
     wire: Rc<Wire>,
     peer: Peer,
     bootstrap: capnp::capability::Client,
-    disconnect: mpsc::UnboundedSender<oneshot::Sender<()>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.wire.fail(closed_here());
+    }
 }
 
 impl Connection {
@@ -72,9 +78,8 @@ impl Connection {
                 "a server does not ask its clients for a bootstrap capability: take callbacks as parameters".into(),
             )),
         };
-        let (disconnect, disconnects) = mpsc::unbounded();
-        spawn_local(run(rpc, side, wire.clone(), keepalive, disconnects));
-        Connection { shared: Rc::new(Shared { wire, peer, bootstrap, disconnect }) }
+        spawn_local(run(rpc, side, wire.clone(), keepalive));
+        Connection { shared: Rc::new(Shared { wire, peer, bootstrap }) }
     }
 
     /// The peer's bootstrap capability, as a client of the interface that it is known to have. It can be
@@ -96,7 +101,7 @@ impl Connection {
 
     /// Waits until the connection is over and says why.
     pub async fn closed(&self) -> Error {
-        self.shared.wire.until(|wire| wire.cause().is_some()).await;
+        self.shared.wire.until_over(|wire| wire.cause().is_some()).await;
         self.shared.wire.cause().expect("waited for it")
     }
 
@@ -108,9 +113,8 @@ impl Connection {
     /// Closes the connection: what is queued is written, calls in flight fail with
     /// [`Error::Disconnected`].
     pub async fn close(self) {
-        let (done, closed) = oneshot::channel();
-        let _ = self.shared.disconnect.unbounded_send(done);
-        let _ = closed.await;
+        self.shared.wire.fail(closed_here());
+        self.shared.wire.until_over(Wire::is_finished).await;
     }
 
     /// Takes up no further call of the peer, and waits until those at work are done and their replies
@@ -128,75 +132,50 @@ impl std::fmt::Debug for Connection {
     }
 }
 
+fn closed_here() -> Error {
+    Error::disconnected("it was closed on purpose")
+}
+
+/// The engine, polled by one task and asked for a sign of life of the peer by another, never at once.
+type Engine = Rc<RefCell<RpcSystem<Side>>>;
+
 /// Runs the engine until the connection is over. A panic of a service ends it like any other error.
-async fn run(
-    mut rpc: RpcSystem<Side>,
-    side: Side,
-    wire: Rc<Wire>,
-    keepalive: Option<Keepalive>,
-    disconnects: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
-) {
+async fn run(rpc: RpcSystem<Side>, side: Side, wire: Rc<Wire>, keepalive: Option<Keepalive>) {
     let disconnector = rpc.get_disconnector();
-    let engine = AssertUnwindSafe(run_engine(&mut rpc, side, &wire, keepalive, disconnects));
-    let waiting = match engine.catch_unwind().await {
-        Ok(waiting) => waiting,
-        Err(_) => {
-            tracing::error!("a service panicked; its connection is closed, the server goes on");
-            wire.ended(Error::disconnected("a service panicked"));
-            // Fails the calls in flight and tells the peer. The engine is not polled any more after a
-            // panic, so the wire is driven from here.
-            let _ = AssertUnwindSafe(async { disconnector.now_or_never() }).catch_unwind().await;
-            let _ = timeout(PANIC_LINGER, std::future::poll_fn(|cx| wire.poll_drive(cx))).await;
-            Vec::new()
-        }
-    };
-    wire.ended(Error::disconnected("it was closed"));
-    drop(rpc);
-    for done in waiting {
-        let _ = done.send(());
+    let engine: Engine = Rc::new(RefCell::new(rpc));
+    // A task of its own: the engine's is polled for every message, and should do nothing else then.
+    let watching = keepalive.map(|keepalive| spawn_local(watch(engine.clone(), side, wire.clone(), keepalive)));
+    let run = AssertUnwindSafe(poll_fn(|cx| engine.borrow_mut().poll_unpin(cx)));
+    if run.catch_unwind().await.is_err() {
+        tracing::error!("a service panicked; its connection is closed, the server goes on");
+        wire.ended(Error::disconnected("a service panicked"));
+        // Fails the calls in flight and tells the peer. The engine is not polled any more after a
+        // panic, so the wire is driven from here.
+        let _ = AssertUnwindSafe(async { disconnector.now_or_never() }).catch_unwind().await;
+        let _ = timeout(PANIC_LINGER, poll_fn(|cx| wire.poll_drive(cx))).await;
     }
+    if let Some(watching) = watching {
+        watching.abort();
+    }
+    wire.ended(Error::disconnected("it was closed"));
+    wire.finished();
 }
 
 /// How long the last words of a connection may take whose service panicked.
 const PANIC_LINGER: Duration = Duration::from_secs(1);
 
-/// Polls the engine, probes a silent peer and ends the connection when asked to. Gives who waits for the
-/// end.
-async fn run_engine(
-    rpc: &mut RpcSystem<Side>,
-    side: Side,
-    wire: &Wire,
-    keepalive: Option<Keepalive>,
-    mut disconnects: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
-) -> Vec<oneshot::Sender<()>> {
-    let mut waiting = Vec::new();
-    let mut held = true;
-    let mut watch = keepalive.map(|keepalive| Watch { keepalive, asked_at: None });
+/// Asks a silent peer for a sign of life, and ends the connection when there is none.
+async fn watch(engine: Engine, side: Side, wire: Rc<Wire>, keepalive: Keepalive) {
+    let mut watch = Watch { keepalive, asked_at: None };
     loop {
-        let look_again = watch.as_ref().map(|watch| watch.look_again(wire));
-        tokio::select! {
-            biased;
-            _ = &mut *rpc => return waiting,
-            asked = disconnects.next(), if held => {
-                // All handles are gone when there is no `asked`.
-                held = asked.is_some();
-                waiting.extend(asked);
-                wire.fail(Error::disconnected("it was closed on purpose"));
+        sleep_until(watch.look_again(&wire)).await;
+        match watch.look(&wire) {
+            Look::Fine => {}
+            Look::Ask => {
+                let peer = if side == Side::Client { Side::Server } else { Side::Client };
+                drop(engine.borrow_mut().bootstrap::<capnp::capability::Client>(peer));
             }
-            () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {
-                let Some(silent) = watch.as_mut() else { continue };
-                match silent.look(wire) {
-                    Look::Fine => {}
-                    Look::Ask => {
-                        let peer = if side == Side::Client { Side::Server } else { Side::Client };
-                        drop(rpc.bootstrap::<capnp::capability::Client>(peer));
-                    }
-                    Look::Hung(error) => {
-                        wire.fail(error);
-                        watch = None;
-                    }
-                }
-            }
+            Look::Hung(error) => return wire.fail(error),
         }
     }
 }

@@ -33,6 +33,9 @@ pub(crate) struct Wire {
     state: RefCell<State>,
     /// Something left the queue, a call got its reply, or the connection ended.
     changed: Notify,
+    /// The connection ended, or the engine was done with it: apart from `changed`, which many a message
+    /// notifies, so that who waits for the end alone sleeps.
+    over: Notify,
 }
 
 struct State {
@@ -53,6 +56,8 @@ struct State {
     closing: Closing,
     /// The engine holds the connection no more.
     released: bool,
+    /// Nothing of the connection is left.
+    finished: bool,
     driver: Option<Waker>,
     receiver: Option<Waker>,
     received_at: Instant,
@@ -80,12 +85,13 @@ impl Wire {
             cause: None,
             closing: Closing::No,
             released: false,
+            finished: false,
             driver: None,
             receiver: None,
             received_at: Instant::now(),
             recent_words: FIRST_SEGMENT_WORDS_MIN,
         };
-        Wire { state: RefCell::new(state), changed: Notify::new() }
+        Wire { state: RefCell::new(state), changed: Notify::new(), over: Notify::new() }
     }
 
     /// Queues a message of the engine.
@@ -180,6 +186,7 @@ impl Wire {
         state.closing = Closing::Flushing(Box::pin(sleep(state.limits.handshake_timeout)), done);
         wake(&mut state.driver);
         self.changed.notify_waiters();
+        self.over.notify_waiters();
         Promise::from_future(async move {
             let _ = finished.await;
             Ok(())
@@ -195,6 +202,18 @@ impl Wire {
     pub(crate) fn ended(&self, error: Error) {
         self.state.borrow_mut().cause.get_or_insert(error);
         self.changed.notify_waiters();
+        self.over.notify_waiters();
+    }
+
+    /// Notes that nothing of the connection is left.
+    pub(crate) fn finished(&self) {
+        self.state.borrow_mut().finished = true;
+        self.over.notify_waiters();
+    }
+
+    /// Whether nothing of the connection is left.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state.borrow().finished
     }
 
     /// Why the connection is over, once it is.
@@ -224,10 +243,19 @@ impl Wire {
         self.state.borrow().received_at
     }
 
-    /// Waits until the condition holds.
+    /// Waits until something holds that messages change.
     pub(crate) async fn until(&self, condition: impl Fn(&Wire) -> bool) {
+        self.wait(&self.changed, condition).await;
+    }
+
+    /// Waits until something holds that only the end of the connection changes.
+    pub(crate) async fn until_over(&self, condition: impl Fn(&Wire) -> bool) {
+        self.wait(&self.over, condition).await;
+    }
+
+    async fn wait(&self, change: &Notify, condition: impl Fn(&Wire) -> bool) {
         loop {
-            let changed = self.changed.notified();
+            let changed = change.notified();
             if condition(self) {
                 return;
             }
