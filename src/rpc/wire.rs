@@ -19,9 +19,9 @@ use crate::{Error, Limits, Result};
 const CORKED_BYTES_MAX: usize = 64 << 10;
 /// And up to this part of the messages that were read, within these bounds: the peer handles the first
 /// replies while the next are made. If all went out at once, the two sides would work by turns.
-const CORKED_PART: usize = 4;
+const CORKED_PART: usize = 3;
 const CORKED_MESSAGES_MIN: usize = 4;
-const CORKED_MESSAGES_MAX: usize = 16;
+const CORKED_MESSAGES_MAX: usize = 24;
 
 /// The size of a message's first segment follows the messages sent before, within these bounds.
 const FIRST_SEGMENT_WORDS_MIN: u32 = 32;
