@@ -121,15 +121,11 @@ impl Wire {
     /// A message for the engine that was read already: nothing has to be waited for.
     pub(super) fn try_receive(&self) -> Option<Incoming> {
         let mut state = self.state.borrow_mut();
-        if state.failure.is_some() {
-            return None;
-        }
-        let received = state.next_message().unwrap_or_else(|error| {
+        state.take_message().unwrap_or_else(|error| {
+            // The next receive reports it.
             state.fail(error);
             None
-        });
-        state.corked = received.is_some() && state.reader.is_ready();
-        received
+        })
     }
 
     /// The next message for the engine; `None` when the peer has ended the stream.
@@ -281,15 +277,10 @@ impl Wire {
 impl State {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>>> {
         loop {
-            if let Some(error) = &self.failure {
-                return Poll::Ready(Err(error.clone()));
-            }
-            if let Some(message) = self.next_message()? {
-                self.corked = self.reader.is_ready();
+            if let Some(message) = self.take_message()? {
                 return Poll::Ready(Ok(Some(message)));
             }
             // Nothing is left to handle: now the replies go out, and then the peer may speak again.
-            self.corked = false;
             let queued = self.writer.queued_bytes();
             if self.poll_flush(cx).is_pending() {
                 wake(&mut self.driver);
@@ -312,6 +303,16 @@ impl State {
                 return Poll::Ready(Ok(None));
             }
         }
+    }
+
+    /// Hands on a message that was read already, and corks while more of them wait.
+    fn take_message(&mut self) -> Result<Option<Incoming>> {
+        if let Some(error) = &self.failure {
+            return Err(error.clone());
+        }
+        let message = self.next_message()?;
+        self.corked = message.is_some() && self.reader.is_ready();
+        Ok(message)
     }
 
     /// A message that was read and may go on to the engine.
