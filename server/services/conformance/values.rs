@@ -7,7 +7,7 @@ use shipmate::schema::conformance_capnp::{
 };
 
 pub(super) fn primitives(from: primitives::Reader<'_>, mut to: primitives::Builder<'_>) {
-    to.set_void(from.get_void());
+    to.set_void(());
     to.set_bool(from.get_bool());
     to.set_int8(from.get_int8());
     to.set_int16(from.get_int16());
