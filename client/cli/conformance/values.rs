@@ -59,7 +59,7 @@ impl Primitives {
         uint32: 4_000_000_000,
         uint64: 12_345_678_901_234_567_890,
         float32: 1.5,
-        float64: -2.718_281_828_459_045,
+        float64: -1.25e-300,
     };
 
     const LEAST: Primitives = Primitives {
