@@ -1,0 +1,11 @@
+/** Shipmate for TypeScript: see README.md. */
+
+export * from "./errors.js";
+export { connect, Connector, type ConnectOptions, Listener, type Reconnect, serve } from "./connect.js";
+export { build, type Fill, type Init } from "./fill.js";
+export type { Limits } from "./limits.js";
+export { MessageListener, Receiver, Sender } from "./message.js";
+export { type Call, type CallContext, type CallOptions, type Client, capability, release } from "./rpc/client.js";
+export { Connection, type ConnectionOptions } from "./rpc/connection.js";
+export type { InterfaceType, Reply } from "./rpc/interface.js";
+export { structAt } from "./serial.js";
