@@ -19,14 +19,16 @@ async function main(address = "unix:/tmp/ship.sock"): Promise<void> {
   const { quotient, remainder } = fine.division.value;
   console.log(`22 / 7 = ${quotient}, remainder ${remainder}`);
   // What is wrong with the numbers is a value, and no exception.
-  if (wrong.division._isError && wrong.division.error === ArithError.DIVIDE_BY_ZERO) console.log("1 / 0 cannot be done");
+  if (wrong.division._isError && wrong.division.error === ArithError.DIVIDE_BY_ZERO)
+    console.log("1 / 0 cannot be done");
 }
 
 try {
   await main(process.argv[2]);
 } catch (error) {
   if (error instanceof Unreachable) console.error(`start a server first: ${error.message}`);
-  else if (error instanceof Disconnected || error instanceof Deadline) console.error(`try again later: ${error.message}`);
+  else if (error instanceof Disconnected || error instanceof Deadline)
+    console.error(`try again later: ${error.message}`);
   else throw error;
   process.exitCode = 1;
 }

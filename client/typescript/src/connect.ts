@@ -126,4 +126,3 @@ export class Listener {
 export function serve(address: string, bootstrap: () => Client, options: ConnectionOptions = {}): Promise<Listener> {
   return Listener.open(address, bootstrap, options);
 }
-

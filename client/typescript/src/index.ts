@@ -1,7 +1,7 @@
 /** Shipmate for TypeScript: see README.md. */
 
+export { type ConnectOptions, Connector, connect, Listener, type Reconnect, serve } from "./connect.js";
 export * from "./errors.js";
-export { connect, Connector, type ConnectOptions, Listener, type Reconnect, serve } from "./connect.js";
 export { build, type Fill, type Init } from "./fill.js";
 export type { Limits } from "./limits.js";
 export { MessageListener, Receiver, Sender } from "./message.js";

@@ -1,4 +1,4 @@
-/** The addresses that need the C library `libshipmate`: named pipes and shared memory. */
+/** The addresses that need the C library `libshipmate`: what Node itself cannot reach. */
 
 import { Socket } from "node:net";
 import { type Address, formatAddress } from "./address.js";
@@ -62,9 +62,9 @@ async function load(): Promise<Connect> {
   } catch (cause) {
     library = undefined;
     throw new ShipmateError(
-      "pipe:, shm: and auto: addresses need libshipmate and the package koffi: build the library with " +
+      "pipe:, shm:, auto: and unix:@name addresses need libshipmate and the package koffi: build the library with " +
         "`cargo build --release -p shipmate-ffi`, set SHIPMATE_LIBRARY to its path, and `npm install koffi`; " +
-        `or use a tcp: or unix: address (${asError(cause).message})`,
+        `or use a tcp: or unix:/path address (${asError(cause).message})`,
       { cause },
     );
   }

@@ -1,14 +1,21 @@
 /** Connected streams for each kind of address. */
 
 import { once } from "node:events";
-import { createConnection, createServer, type ListenOptions, type NetConnectOpts, type Server, type Socket } from "node:net";
+import {
+  createConnection,
+  createServer,
+  type ListenOptions,
+  type NetConnectOpts,
+  type Server,
+  type Socket,
+} from "node:net";
 import { type Address, formatAddress } from "./address.js";
 import { asError, ShipmateError, Unreachable } from "./errors.js";
 import { connectNative } from "./native.js";
 
 /** Connects. `signal` ends the attempt. */
 export async function openStream(address: Address, signal: AbortSignal): Promise<Socket> {
-  if (address.transport !== "tcp" && address.transport !== "unix") return connectNative(address);
+  if (!isNodes(address)) return connectNative(address);
   const socket = createConnection(place(address) as NetConnectOpts);
   try {
     await once(socket, "connect", { signal });
@@ -23,8 +30,8 @@ export async function openStream(address: Address, signal: AbortSignal): Promise
 
 /** Listens; gives the server and its address with the port that was chosen. */
 export async function openServer(address: Address): Promise<{ server: Server; address: Address }> {
-  if (address.transport !== "tcp" && address.transport !== "unix") {
-    throw new ShipmateError(`this package listens on tcp: and unix: only, and not at ${formatAddress(address)}`);
+  if (!isNodes(address)) {
+    throw new ShipmateError(`this package listens at tcp: and unix:/path only, and not at ${formatAddress(address)}`);
   }
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MILLIS });
   server.listen(place(address));
@@ -36,9 +43,13 @@ export async function openServer(address: Address): Promise<{ server: Server; ad
 
 const KEEPALIVE_MILLIS = 30_000;
 
+/** Node's own. It is none for `unix:@name`: Node fills such names up with zeros, so that it finds only its own. */
+function isNodes(address: Address): address is Address & { transport: "tcp" | "unix" } {
+  return address.transport === "tcp" || (address.transport === "unix" && !address.path.startsWith("@"));
+}
+
 function place(address: Address & { transport: "tcp" | "unix" }): ListenOptions {
-  if (address.transport === "tcp") return { host: address.host, port: address.port };
-  return { path: address.path.replace(/^@/, "\0") };
+  return address.transport === "tcp" ? { host: address.host, port: address.port } : { path: address.path };
 }
 
 function whyNot(address: Address, error: Error & { code?: string }): string {
@@ -46,7 +57,7 @@ function whyNot(address: Address, error: Error & { code?: string }): string {
     case "ABORT_ERR":
       return "it took too long";
     case "ECONNREFUSED":
-      return "no server listens there; start one, such as `shipmated --listen " + formatAddress(address) + "`";
+      return `no server listens there; start one, such as \`shipmated --listen ${formatAddress(address)}\``;
     case "ENOENT":
       return "there is no such socket; is the server running?";
     default:

@@ -3,7 +3,7 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { basename, dirname } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CodeGeneratorRequest } from "capnp-es/capnp/schema";
 import { compileAll } from "capnp-es/compiler";
@@ -26,7 +26,8 @@ function compile(schema: string): Buffer {
   // In the schema's folder, so that its name in the request is the plain one, as imports have it.
   const include = fileURLToPath(new URL("../../../include", import.meta.url));
   const args = ["compile", "-o-", `--import-path=${include}`, basename(schema)];
-  const run = spawnSync("capnp", args, { cwd: dirname(schema), maxBuffer: 1 << 30 });
+  const cwd = resolve(dirname(schema));
+  const run = spawnSync("capnp", args, { cwd, env: { ...process.env, PWD: cwd }, maxBuffer: 1 << 30 });
   if (run.error !== undefined) {
     throw new Error(`the \`capnp\` tool is missing (on Debian: apt-get install capnproto): ${run.error.message}`);
   }
@@ -47,15 +48,13 @@ function mend(code: string, schema: string, nodes: Nodes): string {
   }
   return `// Made by shipmate-generate from ${schema}, with capnp-es for the structs. Do not edit it.
 /* eslint-disable */
-${
-  parts
-    .join("\n")
-    .replace(/^.*\nimport \* as \$ from "capnp-es";/, `import * as $ from "shipmate/capnp";${imports(nodes)}`)
-    // The setters of capabilities: a method of an interface may be called `client`.
-    .replaceAll(".addCap(value.client)", ".addCap(value.$client)")
-    // For programs that check this.
-    .replaceAll(/^( +)(static )?(readonly _capnp |toString\(\))/gm, "$1$2override $3")
-}`;
+${parts
+  .join("\n")
+  .replace(/^.*\nimport \* as \$ from "capnp-es";/, `import * as $ from "shipmate/capnp";${imports(nodes)}`)
+  // The setters of capabilities: a method of an interface may be called `client`.
+  .replaceAll(".addCap(value.client)", ".addCap(value.$client)")
+  // For programs that check this.
+  .replaceAll(/^( +)(static )?(readonly _capnp |toString\(\))/gm, "$1$2override $3")}`;
 }
 
 /** What interfaces use of other files, beyond what capnp-es imports. */

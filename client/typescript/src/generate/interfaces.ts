@@ -34,22 +34,24 @@ function value(node: Node, nodes: Nodes): string {
 }
 
 function methodTable(name: string, methods: readonly MethodNode[], nodes: Nodes): string {
+  // Getters, as the classes of an interface that is extended may come later in the module.
+  const getter = (name: string, struct: bigint) =>
+    `    get ${name}() {\n      return ${nodes.name(nodes.get(struct))};\n    },\n`;
   const rows = methods.map(({ owner, index, method }) => {
-    const Results = nodes.isStream(method) ? "" : `, Results: ${nodes.name(nodes.get(method.resultStructType))}`;
-    const Params = nodes.name(nodes.get(method.paramStructType));
-    const ids = `interfaceId: 0x${owner.id.toString(16)}n, methodId: ${index}`;
-    return `  { name: "${method.name}", ${ids}, Params: ${Params}${Results} },\n`;
+    const Results = nodes.isStream(method) ? "" : getter("Results", method.resultStructType);
+    const ids = `interfaceId: 0x${owner.id.toString(16)}n,\n    methodId: ${index},`;
+    return `  ${method.name}: {\n    name: "${method.name}",\n    ${ids}\n${getter("Params", method.paramStructType)}${Results}  },\n`;
   });
-  return `const ${name}$methods = [\n${rows.join("")}] as const;`;
+  return `const ${name}$methods = {\n${rows.join("")}};`;
 }
 
 function clientClass(node: Node, methods: readonly MethodNode[], nodes: Nodes): string {
   const name = nodes.name(node);
-  const members = methods.map((each, row) => {
+  const members = methods.map((each) => {
     const { owner, index, method } = each;
     const fill = `params?: $.Fill<${nodes.name(nodes.get(method.paramStructType))}>`;
     const comment = nodes.comment(owner.id, index);
-    const table = `${name}$methods[${row}]`;
+    const table = `${name}$methods.${method.name}`;
     if (nodes.isStream(method)) {
       return `${comment}${method.name}(${fill}): Promise<void> {
   return this.$stream(${table}, params);

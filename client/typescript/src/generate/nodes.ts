@@ -1,7 +1,7 @@
 /** The nodes of a schema, and the names that capnp-es gives them. */
 
 import { basename } from "node:path";
-import { type CodeGeneratorRequest, Field, type Method, type Node, Type } from "capnp-es/capnp/schema";
+import { type CodeGeneratorRequest, type Field, type Method, type Node, Type } from "capnp-es/capnp/schema";
 
 /** The struct that `-> stream` stands for. */
 const STREAM_RESULT = 0x995f9a3377c0b16en;
@@ -65,7 +65,8 @@ export class Nodes {
     const methods = new Map<string, MethodNode>();
     const visit = (owner: Node) => {
       for (const superclass of owner.interface.superclasses) visit(this.get(superclass.id));
-      for (const [index, method] of owner.interface.methods.entries()) methods.set(method.name, { owner, index, method });
+      for (const [index, method] of owner.interface.methods.entries())
+        methods.set(method.name, { owner, index, method });
     };
     visit(node);
     return [...methods.values()];
@@ -101,7 +102,9 @@ export class Nodes {
   }
 
   #interfaces(): Node[] {
-    return [...this.#byId.values()].filter((node) => node._isInterface && node.displayName.startsWith(`${this.#ownFile}:`));
+    return [...this.#byId.values()].filter(
+      (node) => node._isInterface && node.displayName.startsWith(`${this.#ownFile}:`),
+    );
   }
 
   #capabilityField(field: Field, visited: readonly bigint[] = []): CapabilityField | undefined {
@@ -126,6 +129,8 @@ export class Nodes {
 
   #leads(struct: Node, visited: readonly bigint[]): boolean {
     if (visited.includes(struct.id)) return false;
-    return [...struct.struct.fields].some((field) => this.#capabilityField(field, [...visited, struct.id]) !== undefined);
+    return [...struct.struct.fields].some(
+      (field) => this.#capabilityField(field, [...visited, struct.id]) !== undefined,
+    );
   }
 }

@@ -71,7 +71,10 @@ export function capabilityAt(pointer: Pointer): Capability {
   if (utils.isNull(pointer) || utils.getTargetPointerType(pointer) !== PointerType.OTHER) return NULL_CAPABILITY;
   const table = pointer.segment.message._capnp.capTable ?? [];
   // Whatever a message has in its table was put there by `Client` or by a connection.
-  const capability = table[utils.getCapabilityId(utils.followFars(pointer))] as unknown as Capability | null | undefined;
+  const capability = table[utils.getCapabilityId(utils.followFars(pointer))] as unknown as
+    | Capability
+    | null
+    | undefined;
   return capability ?? NULL_CAPABILITY;
 }
 

@@ -2,7 +2,13 @@
 
 import { asError, Deadline } from "../errors.js";
 import type { Fill } from "../fill.js";
-import { type Pointer, type Client as SerialClient, Pointer as SerialPointer, type Struct, type StructCtor } from "../serial.js";
+import {
+  type Pointer,
+  type Client as SerialClient,
+  Pointer as SerialPointer,
+  type Struct,
+  type StructCtor,
+} from "../serial.js";
 import { type Answer, FailedAnswer, type Path } from "./answer.js";
 import { type Capability, capabilityAt } from "./capability.js";
 import type { InterfaceType } from "./interface.js";

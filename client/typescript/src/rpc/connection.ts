@@ -8,13 +8,13 @@
 
 import type { Duplex } from "node:stream";
 import {
-  CapDescriptor,
+  type Payload as Body,
   type Call,
-  Disembargo_Context,
+  CapDescriptor,
   type Disembargo,
+  Disembargo_Context,
   Message,
   MessageTarget,
-  type Payload as Body,
   type PromisedAnswer,
   PromisedAnswer_Op,
   Resolve,
@@ -24,8 +24,8 @@ import { asError, Disconnected, LimitError, ServiceError } from "../errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../limits.js";
 import { MessageBuilder, MessageReader, type Message as SerialMessage } from "../serial.js";
 import { FrameSocket } from "../wire.js";
-import { Answer, FailedAnswer, type Path, QueuedAnswer } from "./answer.js";
-import { BrokenCapability, Capability } from "./capability.js";
+import { type Answer, FailedAnswer, type Path, QueuedAnswer } from "./answer.js";
+import { BrokenCapability, type Capability } from "./capability.js";
 import type { Client } from "./client.js";
 import { readException, writeException } from "./exception.js";
 import type { InterfaceType } from "./interface.js";
@@ -498,5 +498,7 @@ function writePromisedAnswer(to: PromisedAnswer, target: { questionId: number; p
 }
 
 function readPath(promised: PromisedAnswer): Path {
-  return promised.transform.flatMap((op) => (op.which() === PromisedAnswer_Op.GET_POINTER_FIELD ? [op.getPointerField] : []));
+  return promised.transform.flatMap((op) =>
+    op.which() === PromisedAnswer_Op.GET_POINTER_FIELD ? [op.getPointerField] : [],
+  );
 }

@@ -33,9 +33,9 @@ export function interfaceType<C extends Client, Server extends object>(
   name: string,
   id: bigint,
   Client: new (capability: Capability) => C,
-  methods: readonly Method[],
+  methods: Readonly<Record<string, Method>>,
 ): InterfaceType<C, Server> {
-  const byKey = new Map(methods.map((method) => [key(method.interfaceId, method.methodId), method]));
+  const byKey = new Map(Object.values(methods).map((method) => [key(method.interfaceId, method.methodId), method]));
   const served = new WeakMap<Server, LocalCapability>();
   return {
     id,

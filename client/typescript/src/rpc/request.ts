@@ -1,6 +1,6 @@
 /** The two things that carry a payload: a call, and what it returns. */
 
-import { Call, Message, type Payload as Body, type Return } from "capnp-es/capnp/rpc";
+import { type Payload as Body, type Call, Message, type Return } from "capnp-es/capnp/rpc";
 import { type Fill, fill } from "../fill.js";
 import { MessageBuilder, type Pointer, type Struct, type StructCtor, structAt, utils } from "../serial.js";
 
