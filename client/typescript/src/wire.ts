@@ -19,8 +19,10 @@ export class FrameSocket {
   readonly #decoder: FrameDecoder;
   #paused = false;
   #corked = false;
+  #isDecoding = false;
+  /** The peer has sent all that it will. */
+  #hasEnded = false;
   #over: Disconnected | undefined;
-  #endedCleanly = false;
 
   constructor(
     private readonly socket: Duplex,
@@ -32,12 +34,13 @@ export class FrameSocket {
       this.#decoder.push(chunk);
       this.#decode();
     });
-    socket.on("end", () => {
-      this.#endedCleanly = !this.#decoder.isInside;
-      this.end(this.#decoder.isInside ? "the peer closed it in the middle of a message" : "the peer closed it");
-    });
+    for (const event of ["end", "close"]) {
+      socket.on(event, () => {
+        this.#hasEnded = true;
+        this.#decode();
+      });
+    }
     socket.on("error", (error) => this.end(error.message, error));
-    socket.on("close", () => this.end("it was closed"));
   }
 
   /** Why it is over. */
@@ -47,7 +50,7 @@ export class FrameSocket {
 
   /** Whether the peer ended it, after a whole frame. */
   get endedCleanly(): boolean {
-    return this.#endedCleanly;
+    return this.#hasEnded && !this.#decoder.isInside;
   }
 
   /** What waits to be written, in bytes. */
@@ -124,18 +127,33 @@ export class FrameSocket {
     void this.close(this.#over);
   }
 
+  /**
+   * Takes the next frame, then the one after it. Each has a turn of its own, so that what comes of one, such as a
+   * long answer, is known before the next is taken up.
+   */
   #decode(): void {
-    try {
-      while (!this.#paused && this.#over === undefined) {
+    if (this.#isDecoding) return;
+    this.#isDecoding = true;
+    queueMicrotask(() => {
+      this.#isDecoding = false;
+      if (this.#paused || this.#over !== undefined) return;
+      try {
         const segments = this.#decoder.next();
-        if (segments === undefined) return;
-        this.handler.frame(segments);
+        if (segments !== undefined) {
+          this.handler.frame(segments);
+          this.#decode();
+        } else if (this.#hasEnded) {
+          this.end(this.#decoder.isInside ? "the peer closed it in the middle of a message" : "the peer closed it");
+        }
+      } catch (error) {
+        this.#refuse(asError(error));
       }
-    } catch (thrown) {
-      const error = asError(thrown);
-      this.handler.refuse?.(error);
-      const what = error instanceof FrameError ? error.message : `what it sent cannot be understood: ${error.message}`;
-      this.end(`the peer broke the protocol: ${what}`, error);
-    }
+    });
+  }
+
+  #refuse(error: Error): void {
+    this.handler.refuse?.(error);
+    const what = error instanceof FrameError ? error.message : `what it sent cannot be understood: ${error.message}`;
+    this.end(`the peer broke the protocol: ${what}`, error);
   }
 }

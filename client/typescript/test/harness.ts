@@ -124,6 +124,16 @@ export const TRANSPORTS: [string, (t: TestContext) => string][] = [
   ["unix", (t) => `unix:${join(folder(t), "ship.sock")}`],
 ];
 
+/** The error that something fails with. */
+export async function errorOf(failing: PromiseLike<unknown>): Promise<unknown> {
+  try {
+    await failing;
+  } catch (error) {
+    return error;
+  }
+  return assert.fail("it should have failed");
+}
+
 /** Waits until something is so; the time limit of the test ends it. */
 export async function until(what: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await what())) await new Promise((resolve) => setTimeout(resolve, 2));

@@ -79,7 +79,8 @@ export function release(client: Client): void {
 }
 
 /** A call under way: await it for its results, or use the capabilities in them at once. */
-export class Call<R extends Struct> implements PromiseLike<R> {
+export class Call<R extends Struct> implements Promise<R> {
+  readonly [Symbol.toStringTag] = "Call";
   readonly #answer: Answer;
   readonly #results: Promise<R>;
 
@@ -99,11 +100,11 @@ export class Call<R extends Struct> implements PromiseLike<R> {
     return this.#results.then(onResults, onError);
   }
 
-  catch<E>(onError: (error: unknown) => E | PromiseLike<E>): Promise<R | E> {
+  catch<E = never>(onError?: ((error: unknown) => E | PromiseLike<E>) | null): Promise<R | E> {
     return this.#results.catch(onError);
   }
 
-  finally(onEnd: () => void): Promise<R> {
+  finally(onEnd?: (() => void) | null): Promise<R> {
     return this.#results.finally(onEnd);
   }
 

@@ -43,6 +43,8 @@ export interface ConnectionOptions {
 /** A call of the peer. */
 interface Incoming {
   readonly answer: Answer;
+  /** Whether it was not answered at once. */
+  readonly isWork: boolean;
   /** The exports that are in its results, which a `Finish` may release. */
   exports: number[];
   isReturned: boolean;
@@ -279,10 +281,12 @@ export class Connection {
     if (this.#answers.has(id)) throw new Error(`question ${id} is asked already`);
     const { answersOpenMax } = this.#limits;
     if (this.#answers.size >= answersOpenMax) throw new Error(`more than ${answersOpenMax} answers are unfinished`);
-    const incoming: Incoming = { answer: begin(), exports: [], isReturned: false, isFinished: false };
+    const answer = begin();
+    const isWork = !answer.isSettled;
+    const incoming: Incoming = { answer, isWork, exports: [], isReturned: false, isFinished: false };
     this.#answers.set(id, incoming);
-    this.#callsInFlight++;
-    incoming.answer.results
+    if (isWork) this.#callsInFlight++;
+    answer.results
       .then(
         (payload) => this.#return(id, incoming, payload),
         (error) => this.#returnError(id, incoming, asError(error)),
@@ -321,7 +325,7 @@ export class Connection {
     ret.releaseParamCaps = false;
     const bytes = this.#socket.send(ret.segment.message, () => this.#written(bytes));
     incoming.isReturned = true;
-    this.#callsInFlight--;
+    if (incoming.isWork) this.#callsInFlight--;
     if (incoming.isFinished) this.#answers.delete(id);
     this.#outgoingBytes += bytes;
     if (this.#outgoingBytes > this.#limits.outgoingBytesMax) this.#socket.pause();
