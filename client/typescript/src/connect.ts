@@ -2,12 +2,13 @@
 
 import type { Server } from "node:net";
 import { formatAddress, parseAddress } from "./address.js";
+import { CONNECT_MILLIS } from "./limits.js";
 import type { Client } from "./rpc/client.js";
 import { Connection, type ConnectionOptions } from "./rpc/connection.js";
 import { openServer, openStream } from "./transport.js";
 
 export interface ConnectOptions extends ConnectionOptions {
-  /** How long it may take until there is a connection; 10,000 if not said. */
+  /** How long it may take until there is a connection; 10 seconds if not said. */
   readonly timeoutMillis?: number;
 }
 
@@ -18,8 +19,8 @@ export interface ConnectOptions extends ConnectionOptions {
  * @throws {Unreachable} when nobody answers there.
  */
 export async function connect(address: string, options: ConnectOptions = {}): Promise<Connection> {
-  const signal = AbortSignal.timeout(options.timeoutMillis ?? 10_000);
-  return new Connection(await openStream(parseAddress(address), signal), options);
+  const stream = await openStream(parseAddress(address), options.timeoutMillis ?? CONNECT_MILLIS);
+  return new Connection(stream, options);
 }
 
 /** What to do when a connection cannot be made or is lost. */

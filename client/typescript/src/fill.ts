@@ -74,7 +74,7 @@ function fillList(list: Pointer, values: ArrayLike<unknown>): void {
   const elements = list as List<unknown>;
   for (let index = 0; index < values.length; index++) {
     const value = values[index];
-    if (typeof value !== "object" || value === null || value instanceof Pointer) {
+    if (typeof value !== "object" || value === null || value instanceof Pointer || value instanceof Client) {
       elements.set(index, value);
       continue;
     }

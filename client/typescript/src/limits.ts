@@ -34,3 +34,6 @@ export const DEFAULT_LIMITS: Limits = {
 
 /** How much a stream (`-> stream`) sends ahead of what was handled, for each capability. */
 export const STREAM_WINDOW_BYTES = 256 << 10;
+
+/** How long connecting may take, if nothing else is said. */
+export const CONNECT_MILLIS = 10_000;

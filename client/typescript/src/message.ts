@@ -5,9 +5,9 @@
 
 import type { Server, Socket } from "node:net";
 import { formatAddress, parseAddress } from "./address.js";
-import { Disconnected } from "./errors.js";
+import { Disconnected, ShipmateError } from "./errors.js";
 import { type Fill, fill } from "./fill.js";
-import { DEFAULT_LIMITS, type Limits } from "./limits.js";
+import { CONNECT_MILLIS, DEFAULT_LIMITS, type Limits } from "./limits.js";
 import { MessageBuilder, MessageReader, type Struct, type StructCtor } from "./serial.js";
 import { openServer, openStream } from "./transport.js";
 import { FrameSocket } from "./wire.js";
@@ -35,7 +35,11 @@ export class Sender<T extends Struct> {
     type: StructCtor<T>,
     limits: Partial<Limits> = {},
   ): Promise<Sender<T>> {
-    const socket = await openStream(parseAddress(address), AbortSignal.timeout(10_000));
+    const place = parseAddress(address);
+    if (place.transport === "pipe") {
+      throw new ShipmateError("messages through a named pipe itself are not sent by this package: use another address");
+    }
+    const socket = await openStream(place, CONNECT_MILLIS);
     return new Sender(socket, type, { ...DEFAULT_LIMITS, ...limits });
   }
 

@@ -79,6 +79,23 @@ function forget(index: number, struct: capnp.Struct): void {
   if (!isNull(pointer)) pointer.segment.setWordZero(pointer.byteOffset);
 }
 
+/** capnp-es loses a byte order mark (U+FEFF) at the start of a text. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+function decodeText(pointer: capnp.Pointer): string {
+  if (isNull(pointer)) return "";
+  const text = capnp.Text.fromPointer(pointer);
+  const { segment, byteOffset } = capnp.utils.getContent(text);
+  return decoder.decode(new Uint8Array(segment.buffer, byteOffset, text.length));
+}
+
+export class TextList extends capnp.TextList {
+  override get(index: number): string {
+    const { segment, byteOffset } = capnp.utils.getContent(this);
+    return decodeText(new capnp.Pointer(segment, byteOffset + 8 * index, this._capnp.depthLimit - 1));
+  }
+}
+
 /** capnp-es's functions for generated code. */
 export const utils: typeof capnp.utils = {
   ...capnp.utils,
@@ -87,6 +104,11 @@ export const utils: typeof capnp.utils = {
   getInt32(byteOffset: number, struct: capnp.Struct, defaultMask?: DataView): number {
     const value = capnp.utils.getInt32(byteOffset, struct);
     return defaultMask === undefined ? value : value ^ defaultMask.getInt32(0, true);
+  },
+
+  getText(index: number, struct: capnp.Struct, defaultValue?: string): string {
+    const pointer = getPointer(index, struct);
+    return isNull(pointer) ? (defaultValue ?? "") : decodeText(pointer);
   },
 
   getStruct<T extends capnp.Struct>(

@@ -13,12 +13,12 @@ import { type Address, formatAddress } from "./address.js";
 import { asError, ShipmateError, Unreachable } from "./errors.js";
 import { connectNative } from "./native.js";
 
-/** Connects. `signal` ends the attempt. */
-export async function openStream(address: Address, signal: AbortSignal): Promise<Socket> {
-  if (!isNodes(address)) return connectNative(address);
+/** Connects. */
+export async function openStream(address: Address, timeoutMillis: number): Promise<Socket> {
+  if (!isNodes(address)) return connectNative(address, timeoutMillis);
   const socket = createConnection(place(address) as NetConnectOpts);
   try {
-    await once(socket, "connect", { signal });
+    await once(socket, "connect", { signal: AbortSignal.timeout(timeoutMillis) });
   } catch (error) {
     socket.destroy();
     throw new Unreachable(formatAddress(address), whyNot(address, asError(error)), { cause: error });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AddressError, connect, Unreachable } from "shipmate";
 import { formatAddress, parseAddress } from "../src/address.js";
-import { folder } from "./harness.js";
+import { folder, library } from "./harness.js";
 
 test("parsing and formatting are each other's inverse", () => {
   for (const text of [
@@ -51,4 +51,15 @@ test("without libshipmate the error says how to get it", async (t) => {
     else process.env.SHIPMATE_LIBRARY = SHIPMATE_LIBRARY;
   });
   await assert.rejects(connect(`shm:${folder(t)}/ship`), /SHIPMATE_LIBRARY.*npm install koffi/);
+});
+
+test("libshipmate's errors are ours", async (t) => {
+  const before = process.env.SHIPMATE_LIBRARY;
+  process.env.SHIPMATE_LIBRARY = library();
+  t.after(() => {
+    if (before === undefined) delete process.env.SHIPMATE_LIBRARY;
+    else process.env.SHIPMATE_LIBRARY = before;
+  });
+  await assert.rejects(connect(`shm:${folder(t)}/nobody`), Unreachable);
+  await assert.rejects(connect(`unix:@${"too long".repeat(20)}`), AddressError);
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { DIST, folder, outputOf, Shipmated, start, TRANSPORTS } from "./harness.js";
+import { DIST, folder, library, outputOf, Shipmated, start, TRANSPORTS } from "./harness.js";
 
 const MAIN = `${DIST}conformance/main.js`;
 
@@ -14,12 +14,20 @@ function stepsOfTheContract(): string[] {
   return [...contract.matchAll(/^\| `([^`]+)`/gm)].map(([, name]) => name ?? "");
 }
 
-const LISTEN = [...TRANSPORTS, ["unix, abstract", () => `unix:@shipmate-test-${process.pid}`] as const];
+const LISTEN: typeof TRANSPORTS = [
+  ...TRANSPORTS,
+  // Through libshipmate.
+  ["unix, abstract", () => `unix:@shipmate-test-${process.pid}`],
+  ["pipe", (t) => `pipe:${folder(t)}/ship.pipe`],
+  ["shm", (t) => `shm:${folder(t)}/ship.shm`],
+];
 
 for (const [transport, listen] of LISTEN) {
   test(`every step over ${transport}`, { timeout: 120_000 }, async (t) => {
     const server = await Shipmated.start(t, listen(t), "conformance");
-    const client = start(t, process.execPath, [MAIN, server.address, "--restart"]);
+    const client = start(t, process.execPath, [MAIN, server.address, "--restart"], {
+      SHIPMATE_LIBRARY: library(),
+    });
     const seen: string[] = [];
     for await (const line of createInterface({ input: client.stdout })) {
       if (line === "restart now") {

@@ -24,6 +24,15 @@ export function program(name: "shipmated" | "shipmate"): string {
   return built;
 }
 
+/** The path of the C library: from $SHIPMATE_LIBRARY, or built when it is missing. */
+export function library(): string {
+  const given = process.env.SHIPMATE_LIBRARY;
+  if (given !== undefined) return given;
+  const built = join(REPOSITORY, "target/debug/libshipmate.so");
+  if (!existsSync(built)) execFileSync("cargo", ["build", "-p", "shipmate-ffi"], { cwd: REPOSITORY, stdio: "inherit" });
+  return built;
+}
+
 /** A folder that is removed after the test. */
 export function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), "shipmate-"));
@@ -32,8 +41,13 @@ export function folder(t: TestContext): string {
 }
 
 /** A program of this test, killed after it if it still runs. */
-export function start(t: TestContext, command: string, args: readonly string[]): ChildProcess & Running {
-  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] }) as ChildProcess & Running;
+export function start(
+  t: TestContext,
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): ChildProcess & Running {
+  const child = spawn(command, args, { stdio: "pipe", env: { ...process.env, ...env } }) as ChildProcess & Running;
   let said = "";
   child.stderr.on("data", (text) => {
     said += text;

@@ -6,7 +6,7 @@ import { createConnection, createServer, type Server, type Socket } from "node:n
 import { duplexPair } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { Message } from "capnp-es/capnp/rpc";
-import { Connection, connect, Disconnected, MessageListener, Sender, ServiceError, serve } from "shipmate";
+import { Connection, connect, Disconnected, MessageListener, Sender, serve } from "shipmate";
 import { Conformance, type Conformance$Server } from "../samples/schema/conformance.js";
 import { Record } from "../samples/schema/record.js";
 import { encodeFrame } from "../src/frame.js";
@@ -99,8 +99,8 @@ test("bytes that change at random", TIMEOUT, async () => {
     const call = connection.bootstrap(Conformance).hang();
     far.resume();
     far.end(frames.subarray(random(frames.length)));
-    const outcome = await call.catch((error: unknown) => error);
-    assert.ok(outcome instanceof Disconnected || outcome instanceof ServiceError || outcome instanceof Error);
+    // It may even be answered.
+    await call.catch(() => {});
     assert.ok((await connection.closed) instanceof Disconnected);
   }
 });

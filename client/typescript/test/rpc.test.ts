@@ -338,6 +338,7 @@ test("interfaces that extend others, names that are taken, and capabilities insi
     close: () => ({ closed: true }),
     nested: () => ({ holder: { next: { group: { inner: Unusual_Inner.serve(inner) } } } }),
     any: (params) => ({ object: params.object }),
+    list: (params) => ({ inners: params.inners }),
   };
   const server = pair(t, unusual(object)).client.bootstrap(Unusual);
   await server.rename({ name: "keel" });
@@ -346,6 +347,12 @@ test("interfaces that extend others, names that are taken, and capabilities insi
   const own = Unusual_Inner.serve(inner);
   const echoed = typed((await server.any({ object: own })).object, Unusual_Inner);
   assert.equal(Unusual_Inner.objectOf(echoed), inner);
+  // In a list.
+  const { inners } = await server.list({ inners: [own, own] });
+  assert.deepEqual(
+    inners.map((each) => Unusual_Inner.objectOf(each)),
+    [inner, inner],
+  );
   // Down a struct, a struct and a group, before anything has been answered.
   const call = server.nested().holder.next.group.inner.client({ capability: own });
   assert.equal((await call.$then.client({ capability: own })).finally, "done");

@@ -48,6 +48,13 @@ test("setting a field again harms nothing else", () => {
   }
 });
 
+test("a text keeps its byte order mark", () => {
+  const texts = ["\uFEFF", "\uFEFFmark", "no mark", ""];
+  const message = received(build(Twice, { text: "\uFEFFmark", texts }).segment.message as MessageBuilder);
+  assert.equal(message.getRoot(Twice).text, "\uFEFFmark");
+  assert.deepEqual([...message.getRoot(Twice).texts], texts);
+});
+
 test("the default of an Int32 has 32 bits", () => {
   const message = new MessageBuilder();
   const struct = message.initRoot(Twice);

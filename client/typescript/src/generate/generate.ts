@@ -48,13 +48,23 @@ function mend(code: string, schema: string, nodes: Nodes): string {
   }
   return `// Made by shipmate-generate from ${schema}, with capnp-es for the structs. Do not edit it.
 /* eslint-disable */
-${parts
-  .join("\n")
-  .replace(/^.*\nimport \* as \$ from "capnp-es";/, `import * as $ from "shipmate/capnp";${imports(nodes)}`)
-  // The setters of capabilities: a method of an interface may be called `client`.
-  .replaceAll(".addCap(value.client)", ".addCap(value.$client)")
-  // For programs that check this.
-  .replaceAll(/^( +)(static )?(readonly _capnp |toString\(\))/gm, "$1$2override $3")}`;
+${mendStructs(parts.join("\n"), imports(nodes))}`;
+}
+
+function mendStructs(code: string, imports: string): string {
+  return (
+    code
+      .replace(/^.*\nimport \* as \$ from "capnp-es";/, `import * as $ from "shipmate/capnp";${imports}`)
+      // The setters of capabilities: a method of an interface may be called `client`.
+      .replaceAll(".addCap(value.client)", ".addCap(value.$client)")
+      // Lists of capabilities, whose elements are plain pointers to capnp-es.
+      .replaceAll(
+        /(: \$\.List<(\w+)> \{\s+return \$\.utils\.\w+\(\d+, )\$\.InterfaceList/g,
+        "$1$$.ClientList($2$$Client)",
+      )
+      // For programs whose compiler wants `override` to be said.
+      .replaceAll(/^( +)(static )?(readonly _capnp |toString\(\))/gm, "$1$2override $3")
+  );
 }
 
 /** What interfaces use of other files, beyond what capnp-es imports. */

@@ -21,6 +21,8 @@ interface Unusual extends (Base.Named, Closable) {
   big @3 (bytes :UInt32) -> (data :Data);
 
   wait @4 () -> ();
+
+  list @5 (inners :List(Inner)) -> (inners :List(Inner));
 }
 
 interface Closable {
