@@ -87,7 +87,7 @@ pub use connection::{Connection, Keepalive};
 pub use error::{Error, Result};
 pub use handle::Handle;
 pub use limits::Limits;
-pub use server::{Server, ServerOptions, ServerStats};
+pub use server::{Server, ServerOptions, ServerStats, serve_stream};
 pub use transport::{ListenOptions, Peer};
 
 /// The types generated from `schema/`.

@@ -43,6 +43,14 @@ impl Default for ServerOptions {
     }
 }
 
+/// Serves one peer on a stream that is connected already, such as one half of
+/// [`memory::pair`](transport::memory::pair), on this thread. The peer's first capability is `bootstrap`.
+/// It ends when the connection that this gives is dropped, or the peer's end is.
+pub fn serve_stream<C: FromClientHook>(stream: transport::Stream, bootstrap: C, options: &ServerOptions) -> Connection {
+    let bootstrap = capnp::capability::Client::new(bootstrap.into_client_hook());
+    Connection::start(stream, Side::Server, Some(bootstrap), &options.limits, options.keepalive)
+}
+
 /// A server in the making: [`listen`](Self::listen) at some addresses, then [`serve`](Self::serve).
 pub struct Server {
     options: ServerOptions,
@@ -264,7 +272,7 @@ async fn serve_connection(accepted: Accepted, bootstrap: Bootstrap, options: Ser
     };
     debug!("open");
     let bootstrap = bootstrap(&stream.peer);
-    let connection = Connection::start(stream, Side::Server, Some(bootstrap), &options.limits, options.keepalive);
+    let connection = serve_stream(stream, bootstrap, &options);
     tokio::select! {
         error = connection.closed() => match error {
             Error::Disconnected { .. } => debug!(%error, "closed"),

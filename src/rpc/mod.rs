@@ -20,6 +20,7 @@
 //! - An error of the connection always reaches the calls in flight as `disconnected`, with its reason.
 
 mod gate;
+mod kind;
 mod message;
 mod stream;
 mod wire;
