@@ -78,6 +78,8 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
 pub(crate) struct Shipmated {
     child: Child,
     pub(crate) addresses: Vec<Address>,
+    /// What each listener serves.
+    services: Vec<String>,
     pub(crate) folder: TempDir,
 }
 
@@ -96,16 +98,16 @@ impl Shipmated {
 
     /// Starts it and waits until it is ready.
     pub(crate) fn run(folder: TempDir, options: &[&str]) -> Self {
-        let (child, addresses) = start_process(folder.path(), options);
-        Shipmated { child, addresses, folder }
+        let (child, addresses, services) = start_process(folder.path(), options);
+        Shipmated { child, addresses, services, folder }
     }
 
     /// Starts another in the place of the one that was killed.
     pub(crate) fn restart(&mut self) {
-        let listen: Vec<_> =
-            self.addresses.iter().flat_map(|address| ["--listen".to_owned(), address.to_string()]).collect();
+        let listeners = self.addresses.iter().zip(&self.services);
+        let listen: Vec<_> = listeners.map(|(address, service)| format!("--listen={address}={service}")).collect();
         let listen: Vec<_> = listen.iter().map(String::as_str).collect();
-        (self.child, self.addresses) = start_process(self.folder.path(), &listen);
+        (self.child, self.addresses, self.services) = start_process(self.folder.path(), &listen);
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -161,13 +163,13 @@ pub(crate) fn shipmated(folder: &Path, options: &[&str]) -> Command {
     command
 }
 
-fn start_process(folder: &Path, options: &[&str]) -> (Child, Vec<Address>) {
+fn start_process(folder: &Path, options: &[&str]) -> (Child, Vec<Address>, Vec<String>) {
     let mut child = shipmated(folder, options).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let (line, lines) = mpsc::channel();
     // A thread, so that waiting for a line has a time limit.
     std::thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|text| drop(line.send(text))));
-    let mut addresses = Vec::new();
+    let (mut addresses, mut services) = (Vec::new(), Vec::new());
     loop {
         let Ok(text) = lines.recv_timeout(STEP_TIMEOUT / 2) else {
             let _ = child.kill();
@@ -175,11 +177,12 @@ fn start_process(folder: &Path, options: &[&str]) -> (Child, Vec<Address>) {
             panic!("shipmated is not ready:\n{}", fs::read_to_string(folder.join("log")).unwrap());
         };
         if text == "shipmated: ready" {
-            return (child, addresses);
+            return (child, addresses, services);
         }
         let listening = text.strip_prefix("shipmated: listening at ").expect("what it says before it is ready");
-        let (address, _service) = listening.rsplit_once(" (").unwrap();
+        let (address, service) = listening.rsplit_once(" (").unwrap();
         addresses.push(address.parse().unwrap());
+        services.push(service.trim_end_matches(')').to_owned());
     }
 }
 

@@ -7,6 +7,7 @@
 mod harness;
 
 mod calls;
+mod conformance;
 mod handle;
 mod hostile;
 mod lifetime;
