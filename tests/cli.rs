@@ -167,6 +167,17 @@ async fn ping_tells_each_round_trip_and_a_summary() {
     assert!(error.err.contains("has no front door"), "{}", error.err);
 }
 
+/// A server at a plain `unix:` address, and a client that leaves the transport open.
+#[tokio::test]
+async fn what_auto_got_is_told() {
+    let server = Server::start().await;
+    let at = server.unix("front").replacen("unix:", "auto:", 1);
+    let out = ok(&["ping", &at, "--count", "1"]).await;
+    assert!(out.starts_with(&format!("56 bytes from {at} (shm): seq=1 time=")), "{out}");
+    let info: serde_json::Value = serde_json::from_str(&ok(&["info", &at, "--json"]).await).unwrap();
+    assert_eq!(info["transport"], "shm");
+}
+
 #[tokio::test]
 async fn an_interrupted_ping_still_sums_up() {
     let server = Server::start().await;
@@ -201,9 +212,11 @@ async fn info_for_people_and_for_programs() {
     for word in [env!("CARGO_PKG_VERSION"), "67108864", "calculator"] {
         assert!(text.contains(word), "{text}");
     }
+    assert!(text.lines().next().unwrap().ends_with(", reached over unix"), "{text}");
     let info: serde_json::Value = serde_json::from_str(&ok(&["info", &at, "--json"]).await).unwrap();
     assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(info["limits"]["frameBytesMax"], 64 << 20);
+    assert_eq!(info["transport"], "unix");
     assert_eq!(info["services"][0]["name"], "arith");
     assert_eq!(info["services"][0]["interfaceId"], "@0xc83e6402588c6b4b");
 }
@@ -258,7 +271,7 @@ async fn send(address: &str, input: &str) -> Ended {
 async fn records_arrive_as_they_were_sent_on_every_transport() {
     let folder = tempfile::tempdir().unwrap();
     let place = |transport: &str| format!("{transport}:{}/{transport}", folder.path().display());
-    for address in [place("pipe"), place("unix"), "tcp:127.0.0.1:0".to_owned()] {
+    for address in [place("pipe"), place("unix"), place("shm"), place("auto"), "tcp:127.0.0.1:0".to_owned()] {
         let (recv, address) = receiver(&address, &[]).await;
         let sent = send(&address, RECORDS).await;
         assert_eq!((sent.code, sent.err.as_str()), (Some(0), ""), "{address}");
@@ -384,7 +397,7 @@ async fn the_demo_shows_every_transport_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let ended = end(shipmate(&["demo"]).env("TMPDIR", folder.path()).spawn().unwrap()).await;
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
-    for word in ["tcp", "unix", "pipe", "callback", "All 8 steps"] {
+    for word in ["tcp", "unix", "pipe", "shm", "auto", "callback", "All 8 steps"] {
         assert!(ended.out.contains(word), "{word}: {}", ended.out);
     }
     assert_eq!(names(folder.path()), [""; 0]);

@@ -25,7 +25,7 @@ pub(crate) type Transport = fn(&Path) -> String;
 /// Makes a test of each step on each transport.
 macro_rules! on_every_transport {
     ($($step:ident),+ $(,)?) => {
-        $(on_every_transport!(@ $step: tcp unix unix_abstract pipe shm);)+
+        $(on_every_transport!(@ $step: tcp unix unix_abstract pipe shm auto);)+
     };
     (@ $step:ident: $($transport:ident)+) => {
         mod $step {
@@ -57,6 +57,10 @@ pub(crate) fn pipe(folder: &Path) -> String {
 
 pub(crate) fn shm(folder: &Path) -> String {
     format!("shm:{}/shm", folder.display())
+}
+
+pub(crate) fn auto(folder: &Path) -> String {
+    format!("auto:{}/auto", folder.display())
 }
 
 /// Runs a step as a client's thread does: one thread, a `LocalSet`, and a time limit.
@@ -198,10 +202,19 @@ impl InProcess {
         options: ServerOptions,
         bootstrap: impl Fn(&Peer) -> C + Send + Sync + 'static,
     ) -> Self {
+        Self::start_with(transport, &ListenOptions::default(), options, bootstrap).await
+    }
+
+    pub(crate) async fn start_with<C: FromClientHook>(
+        transport: Transport,
+        listen: &ListenOptions,
+        options: ServerOptions,
+        bootstrap: impl Fn(&Peer) -> C + Send + Sync + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut server = Server::new(ServerOptions { shards: 2, ..options });
         let address = transport(folder.path()).parse().unwrap();
-        let address = server.listen(&address, &ListenOptions::default(), bootstrap).await.unwrap();
+        let address = server.listen(&address, listen, bootstrap).await.unwrap();
         let stats = server.stats();
         let (stop, stopped) = oneshot::channel();
         let serving = spawn_local(server.serve(async {
