@@ -26,6 +26,7 @@ const DRAIN_SECONDS_DEFAULT: u64 = 10;
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: Vec<Listen>,
+    pub(crate) until_stdin_ends: bool,
     pub(crate) socket_mode: u32,
     /// 0: one for each CPU.
     pub(crate) shards: usize,
@@ -69,6 +70,10 @@ struct CommandLine {
     /// Read settings from this TOML file; its keys are the names of the options below
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Shut down when standard input ends, as at a signal: for a program that starts this one and may be killed
+    #[arg(long)]
+    until_stdin_ends: bool,
 
     #[command(flatten)]
     settings: Settings,
@@ -164,12 +169,12 @@ impl Config {
 
     /// An error of this kind is printed, and gives the exit code, by its `exit`.
     fn new(args: impl IntoIterator<Item = OsString>, default: Option<Address>) -> Result<Config, clap::Error> {
-        let CommandLine { config, settings } = CommandLine::try_parse_from(args)?;
+        let CommandLine { config, until_stdin_ends, settings } = CommandLine::try_parse_from(args)?;
         let settings = match config {
             Some(path) => settings.or(read(&path)?),
             None => settings,
         };
-        settings.check(default)
+        Ok(Config { until_stdin_ends, ..settings.check(default)? })
     }
 }
 
@@ -216,6 +221,7 @@ impl Settings {
         }
         Ok(Config {
             listen: self.listen,
+            until_stdin_ends: false,
             socket_mode: self.socket_mode.map_or(0o600, |mode| mode.0),
             shards: self.shards.unwrap_or(0).into(),
             drain: Duration::from_secs(self.drain.unwrap_or(DRAIN_SECONDS_DEFAULT)),
@@ -377,7 +383,7 @@ Standard output, once every listener is ready:
   shipmated: listening at tcp:127.0.0.1:7700 (shipmate)
   shipmated: ready
 
-Exit codes: 0 after a shutdown by signal, 1 when something failed, 2 when the command line or the
+Exit codes: 0 after a shutdown by signal or by the end of standard input, 1 when something failed, 2 when the command line or the
 configuration is wrong."
     )
 }

@@ -74,6 +74,12 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(child.id().unwrap() as i32).unwrap(), signal).unwrap();
 }
 
+/// Whether it does more than wait for its new parent, which may never ask for it.
+fn runs(process: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    stat.is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.starts_with(" Z"))
+}
+
 fn names(folder: &Path) -> Vec<String> {
     let entries = folder.read_dir().unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -85,7 +91,8 @@ impl Server {
         let at = |place: &str, service: &str| format!("--listen=unix:{}/{place}={service}", folder.path().display());
         let mut process = Command::new(env!("CARGO_BIN_EXE_shipmated"))
             .args([at("front", "shipmate"), at("arith", "arith"), at("calculator", "calculator")])
-            .args(["--listen=tcp:127.0.0.1:0", "--log-level=warn"])
+            .args(["--listen=tcp:127.0.0.1:0", "--log-level=warn", "--until-stdin-ends"])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -384,6 +391,50 @@ async fn an_interrupt_ends_a_receiver_whose_output_is_full() {
     assert_eq!(end(send).await.code, Some(1));
 }
 
+/// It once noticed only with the next line, which may never come.
+#[tokio::test]
+async fn a_sender_whose_receiver_dies_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |transport: &str| format!("{transport}:{}/{transport}", folder.path().display());
+    for address in [place("pipe"), place("unix"), place("shm"), place("auto"), "tcp:127.0.0.1:0".to_owned()] {
+        let (mut recv, address) = receiver(&address, &[]).await;
+        let mut lines = lines_of(&mut recv);
+        let mut send = shipmate(&["send", &address]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = send.stdin.take().unwrap();
+        stdin.write_all(b"{}\n\n{}\n").await.unwrap();
+        next(&mut lines).await;
+        next(&mut lines).await;
+        recv.kill().await.unwrap();
+        let ended = end(send).await;
+        assert_eq!(ended.code, Some(1), "{address}");
+        assert!(ended.err.starts_with("shipmate: after line 3: the connection is gone"), "{address}: {}", ended.err);
+        drop(stdin);
+    }
+}
+
+/// The end of the input may come a little later than that of a receiver that has enough.
+#[tokio::test]
+async fn a_receiver_that_has_taken_everything_may_end_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |transport: &str| format!("{transport}:{}/{transport}", folder.path().display());
+    for address in [place("pipe"), place("unix"), place("shm")] {
+        let (recv, address) = receiver(&address, &["--count", "1"]).await;
+        let sent = send(&address, "{}\n").await;
+        assert_eq!((sent.code, sent.err.as_str()), (Some(0), ""), "{address}");
+        assert_eq!(end(recv).await.code, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_ends_with_its_standard_input_if_it_is_told_to() {
+    let mut recv = shipmate(&["recv", "tcp:127.0.0.1:0", "--until-stdin-ends"]);
+    let mut recv = recv.stdin(Stdio::piped()).spawn().unwrap();
+    drop(recv.stdin.take());
+    let ended = end(recv).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("standard input ended before the sender did"), "{}", ended.err);
+}
+
 #[tokio::test]
 async fn a_writer_waits_no_longer_than_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
@@ -403,9 +454,12 @@ async fn the_demo_shows_every_transport_and_leaves_nothing() {
     assert_eq!(names(folder.path()), [""; 0]);
 }
 
+/// By SIGKILL too, and then the server still takes its socket along.
 #[tokio::test]
 async fn a_demo_that_is_ended_takes_its_server_along() {
-    for (sign, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+    for (sign, code) in
+        [(Signal::INT, Some(130)), (Signal::TERM, Some(143)), (Signal::HUP, Some(129)), (Signal::KILL, None)]
+    {
         let folder = tempfile::tempdir().unwrap();
         let mut demo = shipmate(&["demo", "--transport=unix", "--keep"]);
         let mut demo = demo.env("TMPDIR", folder.path()).spawn().unwrap();
@@ -419,7 +473,21 @@ async fn a_demo_that_is_ended_takes_its_server_along() {
         let server = Pid::from_raw(info["processId"].as_i64().unwrap() as i32).unwrap();
         assert!(test_kill_process(server).is_ok());
         signal(&demo, sign);
-        assert_eq!(end(demo).await.code, Some(code));
+        drop(lines);
+        let status = timeout(LONG, demo.wait()).await.expect("it hangs").unwrap();
+        assert_eq!(status.code(), code);
+        if sign == Signal::KILL {
+            let gone = async {
+                while runs(server) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            timeout(LONG, gone).await.expect("the server lives on");
+            for left in names(folder.path()) {
+                assert_eq!(names(&folder.path().join(left)), [""; 0]);
+            }
+            continue;
+        }
         assert!(test_kill_process(server).is_err(), "the server lives on");
         assert_eq!(names(folder.path()), [""; 0]);
     }

@@ -157,11 +157,12 @@ impl Drop for Shipmated {
     }
 }
 
-/// `shipmated` with these options; its log goes to a file in the folder.
+/// `shipmated` with these options; its log goes to a file in the folder. However this process ends, the
+/// server's standard input ends then, and so does the server.
 pub(crate) fn shipmated(folder: &Path, options: &[&str]) -> Command {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_shipmated"));
-    command.args(options).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    command.arg("--until-stdin-ends").args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
     command
 }
 
