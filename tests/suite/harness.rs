@@ -128,6 +128,10 @@ impl Shipmated {
         kib << 10
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -161,8 +165,18 @@ impl Drop for Shipmated {
 /// server's standard input ends then, and so does the server.
 pub(crate) fn shipmated(folder: &Path, options: &[&str]) -> Command {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_shipmated"));
+    let mut command = program();
     command.arg("--until-stdin-ends").args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+    command
+}
+
+/// The program, under whatever it is to be run under, such as `valgrind --error-exitcode=1`.
+fn program() -> Command {
+    let program = env!("CARGO_BIN_EXE_shipmated");
+    let Ok(under) = std::env::var("SHIPMATE_TEST_UNDER") else { return Command::new(program) };
+    let mut words = under.split_whitespace();
+    let mut command = Command::new(words.next().expect("a command in SHIPMATE_TEST_UNDER"));
+    command.args(words).arg(program);
     command
 }
 
@@ -251,4 +265,24 @@ pub(crate) async fn ping(connection: &Connection, payload: &[u8]) -> shipmate::R
     let response = request.send().promise.await?;
     assert!(response.get()?.get_payload()? == payload, "{} bytes come back changed", payload.len());
     Ok(())
+}
+
+/// SplitMix64: the same numbers for the same seed.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
 }
