@@ -10,13 +10,15 @@
 //!   held.
 //! - **push back**: a write that the peer does not read becomes pending after a bounded number of bytes.
 //! - **cross threads before use**: what a listener accepts ([`Accepted`]) belongs to no runtime until
-//!   [`Accepted::attach`] is called on the thread that will serve it.
+//!   [`Accepted::attach`] is called on the thread that will serve it. What a stream needs of its peer before
+//!   that, and has to wait for, is done there too, so that no peer holds another up.
 //! - **leave nothing behind**: a listener that is dropped removes the names that it made, and those only;
 //!   one that finds the names of a dead server replaces them; one that finds a live server refuses.
 //!
 //! A transport knows nothing of Cap'n Proto: frames, calls and limits are above it, in
 //! `rpc` and [`message`](crate::message).
 
+pub mod auto;
 pub mod memory;
 mod names;
 pub mod pipe;
@@ -29,10 +31,11 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{Address, Result};
+use crate::{Address, Error, Result};
 
 /// The half of a stream that is read.
 pub type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
@@ -74,9 +77,9 @@ pub struct Credentials {
 
 /// A connection that was accepted and belongs to no runtime yet.
 pub struct Accepted {
-    /// Who the peer is.
+    /// Who the peer is, as far as is known before it is attached: the transport may change then.
     pub peer: Peer,
-    attach: Box<dyn FnOnce() -> io::Result<(ReadHalf, WriteHalf)> + Send>,
+    attach: Box<dyn FnOnce(Peer) -> BoxFuture<'static, Result<Stream>> + Send>,
 }
 
 /// Accepts connections at one address.
@@ -98,6 +101,9 @@ pub struct ListenOptions {
     pub backlog: i32,
     /// How long a peer may take over a handshake, for the transports that have one.
     pub handshake_timeout: Duration,
+    /// On a Unix socket, whether a client that asks for shared memory gets it (see [`Address::Auto`]); other
+    /// clients see no difference. At an `auto:` address it does in any case.
+    pub upgrade: bool,
     /// Over shared memory: how long a thread that waits for a peer looks before it sleeps. It answers in
     /// a fraction of the time then, and is busy for as long, so it is for machines with processors to
     /// spare. Zero, the default, never spins.
@@ -107,7 +113,7 @@ pub struct ListenOptions {
 impl Default for ListenOptions {
     fn default() -> Self {
         let handshake_timeout = crate::Limits::DEFAULT.handshake_timeout;
-        ListenOptions { mode: 0o600, backlog: 1024, handshake_timeout, spin: Duration::ZERO }
+        ListenOptions { mode: 0o600, backlog: 1024, handshake_timeout, upgrade: true, spin: Duration::ZERO }
     }
 }
 
@@ -115,7 +121,7 @@ impl Default for ListenOptions {
 pub async fn listen(address: &Address, options: &ListenOptions) -> Result<Box<dyn Listener>> {
     Ok(match address {
         Address::Tcp { host, port } => Box::new(tcp::listen(host, *port, options).await?),
-        Address::Unix(_) | Address::UnixAbstract(_) => Box::new(unix::listen(address, options)?),
+        Address::Unix(_) | Address::UnixAbstract(_) | Address::Auto(_) => Box::new(unix::listen(address, options)?),
         Address::Pipe(path) => Box::new(pipe::listen(path, options)?),
         Address::Shm(_) => Box::new(shm::listen(address, options)?),
     })
@@ -134,19 +140,31 @@ pub async fn connect_spinning(address: &Address, spin: Duration) -> Result<Strea
         Address::Unix(_) | Address::UnixAbstract(_) => unix::connect(address).await,
         Address::Pipe(path) => pipe::connect(path).await,
         Address::Shm(_) => shm::connect(address, spin).await,
+        Address::Auto(_) => auto::connect(address, spin).await,
     }
 }
 
 impl Accepted {
     /// What a listener gives: the peer, and how to attach its stream to the current runtime.
     pub fn new(peer: Peer, attach: impl FnOnce() -> io::Result<(ReadHalf, WriteHalf)> + Send + 'static) -> Self {
-        Accepted { peer, attach: Box::new(attach) }
+        Accepted::settling(peer, move |peer| {
+            let attached = attach().map_err(|e| Error::os("attach a connection", e));
+            ready(attached.map(|(reader, writer)| Stream { reader, writer, peer }))
+        })
     }
 
-    /// Attaches the stream to the runtime of this thread.
-    pub fn attach(self) -> Result<Stream> {
-        let (reader, writer) = (self.attach)().map_err(|e| crate::Error::os("attach a connection", e))?;
-        Ok(Stream { reader, writer, peer: self.peer })
+    /// The same for a stream that waits for something of the peer first.
+    pub fn settling<F>(peer: Peer, settle: impl FnOnce(Peer) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<Stream>> + Send + 'static,
+    {
+        Accepted { peer, attach: Box::new(move |peer| settle(peer).boxed()) }
+    }
+
+    /// Attaches the stream to the runtime of this thread. It may wait for the peer, though not for long:
+    /// [`ListenOptions::handshake_timeout`].
+    pub async fn attach(self) -> Result<Stream> {
+        (self.attach)(self.peer).await
     }
 }
 

@@ -33,7 +33,8 @@ const RING_BYTES: usize = 256 << 10;
 const HANDSHAKES_MAX: usize = 64;
 
 const HELLO_BYTES: usize = 24;
-const MAGIC: &[u8; 12] = b"SHIPMATE-SHM";
+/// What a hello begins with.
+pub(in crate::transport) const HELLO_MAGIC: &[u8; 12] = b"SHIPMATE-SHM";
 const VERSION: u32 = 1;
 const TIER_COPY: u32 = 1;
 
@@ -58,18 +59,18 @@ pub fn listen(address: &Address, options: &ListenOptions) -> Result<impl Listene
 /// Connects to the server at an address.
 pub async fn connect(address: &Address, spin: Duration) -> Result<Stream> {
     let socket = unix::open(address).await?;
+    match timeout(Limits::DEFAULT.handshake_timeout, ask(socket, spin)).await {
+        Ok(met) => met.map_err(|error| explain(address, error)),
+        Err(_) => Err(Error::Unreachable { address: address.clone(), reason: "the server does not answer".into() }),
+    }
+}
+
+/// The client's part of the handshake.
+pub(in crate::transport) async fn ask(socket: UnixStream, spin: Duration) -> Result<Stream> {
     let peer = unix::peer(&socket, "shm");
-    let meet = async {
-        let (mine, file) = Region::create(RING_BYTES)?;
-        passing::send(&socket, &hello(), &[file.as_fd()]).await?;
-        Ok(link(mine, receive_region(&socket).await?))
-    };
-    let (producer, consumer) = match timeout(Limits::DEFAULT.handshake_timeout, meet).await {
-        Ok(met) => met.map_err(|error| explain(address, error))?,
-        Err(_) => {
-            return Err(Error::Unreachable { address: address.clone(), reason: "the server does not answer".into() });
-        }
-    };
+    let (mine, file) = Region::create(RING_BYTES)?;
+    passing::send(&socket, &hello(), &[file.as_fd()]).await?;
+    let (producer, consumer) = link(mine, receive_region(&socket).await?);
     let (reader, writer) = halves(socket, producer, consumer, spin);
     Ok(Stream { reader, writer, peer })
 }
@@ -105,7 +106,7 @@ impl Listener for Shm {
 }
 
 /// The server's part of the handshake.
-async fn answer(socket: UnixStream, spin: Duration) -> Result<Accepted> {
+pub(in crate::transport) async fn answer(socket: UnixStream, spin: Duration) -> Result<Accepted> {
     let peer = unix::peer(&socket, "shm");
     let theirs = receive_region(&socket).await?;
     let (mine, file) = Region::create(RING_BYTES)?;
@@ -129,7 +130,7 @@ fn halves(socket: UnixStream, producer: Producer, consumer: Consumer, spin: Dura
 
 fn hello() -> [u8; HELLO_BYTES] {
     let mut hello = [0; HELLO_BYTES];
-    hello[..12].copy_from_slice(MAGIC);
+    hello[..12].copy_from_slice(HELLO_MAGIC);
     hello[12..16].copy_from_slice(&VERSION.to_le_bytes());
     hello[16..20].copy_from_slice(&TIER_COPY.to_le_bytes());
     hello
@@ -138,7 +139,7 @@ fn hello() -> [u8; HELLO_BYTES] {
 fn check_hello(hello: &[u8; HELLO_BYTES]) -> Result<()> {
     let word = |at: usize| u32::from_le_bytes([hello[at], hello[at + 1], hello[at + 2], hello[at + 3]]);
     let refuse = |what: String| Err(Error::Protocol { what });
-    if &hello[..12] != MAGIC {
+    if &hello[..12] != HELLO_MAGIC {
         return refuse("it does not speak Shipmate's shared memory; is this the address of a unix: server?".into());
     }
     match (word(12), word(16)) {

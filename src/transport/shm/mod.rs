@@ -37,6 +37,7 @@ pub mod sync;
 mod tests;
 
 pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
+pub(super) use meet::{HELLO_MAGIC, answer, ask};
 pub use meet::{connect, listen};
 pub use region::Region;
 pub use ring::{Consumer, Held, Label, Loan, Producer, Record, Room, link};
