@@ -75,7 +75,7 @@ impl Listener {
             let reader = pipe::open_reader(path, options.mode).await?;
             return Ok(Listener { place: Place::Fifo(options.clone(), Some(reader)), address, limits });
         }
-        let listener = transport::listen(&address, options).await?;
+        let listener = transport::listen_within(&address, options, &limits).await?;
         Ok(Listener { address: listener.address().clone(), place: Place::Transport(listener), limits })
     }
 

@@ -149,5 +149,5 @@ pub(super) fn peer(stream: &UnixStream, transport: &'static str) -> Peer {
 
 fn halves(stream: UnixStream) -> (ReadHalf, WriteHalf) {
     let (reader, writer) = stream.into_split();
-    (Box::new(reader), Box::new(writer))
+    (ReadHalf::new(reader), WriteHalf::new(writer))
 }

@@ -36,7 +36,7 @@ pub async fn open_reader(path: &Path, mode: u32) -> Result<ReadHalf> {
         }
     };
     let receiver = Receiver::from_owned_fd_unchecked(fifo).map_err(failed)?;
-    Ok(Box::new(Reader::new(name, receiver)))
+    Ok(ReadHalf::new(Reader::new(name, receiver)))
 }
 
 /// Opens the FIFO at `path` to write, once somebody reads it: until then it waits. Dropping the future
@@ -62,7 +62,7 @@ pub async fn open_writer(path: &Path, mode: u32) -> Result<WriteHalf> {
         }
     };
     let sender = Sender::from_owned_fd_unchecked(fifo).map_err(failed)?;
-    Ok(Box::new(Writer::new(name.and_then(|mut waiting| waiting.0.take()), sender)))
+    Ok(WriteHalf::new(Writer::new(name.and_then(|mut waiting| waiting.0.take()), sender)))
 }
 
 impl Drop for Waiting {

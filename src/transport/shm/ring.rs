@@ -190,6 +190,22 @@ impl<M: Memory> Producer<M> {
         (self.written - self.read) as usize
     }
 
+    /// The end of the last committed record, counted from the start of the connection.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// How far the peer is done with what was written.
+    pub(super) fn consumed(&mut self) -> Result<u64> {
+        self.refresh()?;
+        Ok(self.read)
+    }
+
+    /// The peer's memory.
+    pub(super) fn peer(&self) -> &M {
+        &self.peer
+    }
+
     fn has_room(&mut self, bytes: usize) -> Result<bool> {
         if bytes > self.record_bytes_max() {
             let max = self.record_bytes_max();
@@ -333,6 +349,11 @@ impl<M: Memory> Consumer<M> {
         self.mine.store(layout::READ, free);
         self.released = free;
         self.peer_wish.is_due(&*self.peer, free)
+    }
+
+    /// This side's memory.
+    pub(super) fn mine(&self) -> Arc<M> {
+        self.mine.clone()
     }
 
     /// How many bytes of the ring were received and not released.
