@@ -28,6 +28,10 @@ pub(crate) const SHARED_BYTES_MIN: usize = 32 << 10;
 /// What is smaller is not worth a file of its own, in the *sealed* tier.
 const SEALED_BYTES_MIN: usize = 256 << 10;
 
+/// What the peer has not taken up yet is no more than this, before the last message: a writer waits then, as
+/// it does for a full ring. Without it, a peer that does not read would have the whole pool wait for it.
+const UNREAD_BYTES_MAX: usize = 4 << 20;
+
 /// A blob that was free for as long as this is given back.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -44,6 +48,9 @@ pub(super) struct State {
     budget: Arc<Budget>,
     /// Where the records end of which the peer may not have used the descriptors yet.
     passing: VecDeque<u64>,
+    /// Where those end that lend what it may not have taken up yet, with how many bytes that is.
+    unread: VecDeque<(u64, usize)>,
+    unread_bytes: usize,
     /// What the peer did wrong, until a write reports it.
     failure: Option<Error>,
     trimming: Option<AbortHandle>,
@@ -64,8 +71,17 @@ pub(super) enum Referred {
     Lent,
     /// It has to be copied.
     No,
-    /// The ring has no room for a record of this size.
-    NoRoom(usize),
+    /// Something has to be waited for first.
+    Not(Yet),
+}
+
+/// What a writer waits for.
+#[derive(Clone, Copy)]
+pub(super) enum Yet {
+    /// Room in the ring for a record of so many bytes.
+    Room(usize),
+    /// That the peer has taken up all records to here.
+    Taken(u64),
 }
 
 impl Pool {
@@ -78,6 +94,8 @@ impl Pool {
             tier,
             budget,
             passing: VecDeque::new(),
+            unread: VecDeque::new(),
+            unread_bytes: 0,
             failure: None,
             trimming: None,
         };
@@ -137,7 +155,7 @@ impl State {
         };
         let charge = Budget::charge(&self.budget, size)?;
         // Where the system has no memory for it, the heap may have.
-        let (region, file) = Region::make(size).ok()?;
+        let (region, file) = Region::make_blob(size).ok()?;
         if !once {
             Region::close_to_writers(&file).ok()?;
         }
@@ -152,6 +170,9 @@ impl State {
         let Some((id, offset)) = self.find(bytes.as_ptr(), bytes.len()) else { return Ok(Referred::No) };
         if !self.lender.may_lend(id) {
             return Ok(Referred::No);
+        }
+        if let Some(position) = self.too_far_ahead()? {
+            return Ok(Referred::Not(Yet::Taken(position)));
         }
         let size = self.lender.blob(id).region.bytes() as u64;
         let (id_word, offset, count) = (id as u64, offset as u64, bytes.len() as u64);
@@ -168,8 +189,21 @@ impl State {
         };
         if matches!(lent, Referred::Lent) {
             self.lender.lend(id);
+            self.unread.push_back((self.producer.written(), bytes.len()));
+            self.unread_bytes += bytes.len();
         }
         Ok(lent)
+    }
+
+    /// Where the first record ends that the peer has to take up before more is lent, if it has.
+    fn too_far_ahead(&mut self) -> Result<Option<u64>> {
+        while let Some(&(end, bytes)) = self.unread.front()
+            && self.producer.is_taken(end)?
+        {
+            self.unread.pop_front();
+            self.unread_bytes -= bytes;
+        }
+        Ok(self.unread.front().filter(|_| self.unread_bytes >= UNREAD_BYTES_MAX).map(|(end, _)| *end))
     }
 
     /// Whether these bytes lie in a blob.
@@ -194,7 +228,7 @@ impl State {
         }
         // The descriptor must not be there without its record.
         if self.producer.reserve(size_of_val(words))?.is_none() {
-            return Ok(Referred::NoRoom(size_of_val(words)));
+            return Ok(Referred::Not(Yet::Room(size_of_val(words))));
         }
         let once = self.lender.is_once(id);
         let blob = self.lender.blob(id);
@@ -219,11 +253,10 @@ impl State {
 
     /// Whether the peer has used so many of the descriptors that it may be passed another.
     fn may_pass(&mut self) -> Result<bool> {
-        if self.passing.len() == DESCRIPTORS_WAITING_MAX {
-            let consumed = self.producer.consumed()?;
-            while self.passing.front().is_some_and(|end| *end <= consumed) {
-                self.passing.pop_front();
-            }
+        while let Some(&end) = self.passing.front()
+            && self.producer.is_taken(end)?
+        {
+            self.passing.pop_front();
         }
         Ok(self.passing.len() < DESCRIPTORS_WAITING_MAX)
     }
@@ -231,7 +264,7 @@ impl State {
     /// Writes a record of words.
     fn record(&mut self, tag: u16, words: &[u64]) -> Result<Referred> {
         let bytes = size_of_val(words);
-        let Some(mut loan) = self.producer.reserve(bytes)? else { return Ok(Referred::NoRoom(bytes)) };
+        let Some(mut loan) = self.producer.reserve(bytes)? else { return Ok(Referred::Not(Yet::Room(bytes))) };
         for (index, word) in words.iter().enumerate() {
             loan.write(index * 8, &word.to_ne_bytes());
         }

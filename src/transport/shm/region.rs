@@ -38,7 +38,7 @@ impl Region {
             let what = format!("a ring of {ring_bytes} bytes: it takes a power of two from {min} to {max}");
             return Err(Error::Misuse(what));
         }
-        let (region, file) = Region::make(layout::RING + ring_bytes)?;
+        let (region, file) = Region::make(layout::RING + ring_bytes, Access::Write)?;
         region.store(layout::MAGIC, layout::MAGIC_WORD);
         Region::close_to_writers(&file)?;
         Ok((region, file))
@@ -61,12 +61,16 @@ impl Region {
 
     /// Makes a blob of `bytes` bytes, all zero. Until it is [sealed](Region::seal) or
     /// [closed to other writers](Region::close_to_writers), whoever has the descriptor can write it.
-    pub(super) fn make(bytes: usize) -> Result<(Region, OwnedFd)> {
+    pub(super) fn make_blob(bytes: usize) -> Result<(Region, OwnedFd)> {
+        Region::make(bytes, Access::WriteWhole)
+    }
+
+    fn make(bytes: usize, access: Access) -> Result<(Region, OwnedFd)> {
         let make = || {
             let file = memfd()?;
             rustix::fs::ftruncate(&file, bytes as u64)?;
             rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64)?;
-            Ok((Region::map(&file, bytes, Access::Write)?, file))
+            Ok((Region::map(&file, bytes, access)?, file))
         };
         make().map_err(|e: Errno| Error::os(format!("make {bytes} bytes of shared memory"), e))
     }
@@ -99,23 +103,23 @@ impl Region {
         if size != bytes {
             return Err(refused(&format!("has {size} bytes and was announced with {bytes}")));
         }
-        let access = if sealed { Access::ReadSealed } else { Access::Read };
+        let access = if sealed { Access::ReadSealed } else { Access::ReadWhole };
         Region::map(&file, size, access).map_err(|e| Error::os("map the peer's memory", e))
     }
 
     fn map(file: impl AsFd, bytes: usize, access: Access) -> rustix::io::Result<Region> {
         let (protection, flags) = match access {
             Access::Write => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED),
+            Access::WriteWhole => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::POPULATE),
             Access::Read => (ProtFlags::READ, MapFlags::SHARED),
+            Access::ReadWhole => (ProtFlags::READ, MapFlags::SHARED | MapFlags::POPULATE),
             // Before Linux 6.7, a shared mapping of a file that is sealed against writing is refused.
-            Access::ReadSealed => (ProtFlags::READ, MapFlags::PRIVATE),
+            Access::ReadSealed => (ProtFlags::READ, MapFlags::PRIVATE | MapFlags::POPULATE),
         };
-        // The pages exist: to enter them all at once costs a fraction of a fault for each.
-        let flags = flags | MapFlags::POPULATE;
         // SAFETY: the kernel chooses an address that nothing else has; the mapping is unmapped by `drop`.
         let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, flags, file, 0)?.cast::<u8>() };
         let base = NonNull::new(base).ok_or(Errno::FAULT)?;
-        Ok(Region { base, bytes, writable: matches!(access, Access::Write) })
+        Ok(Region { base, bytes, writable: matches!(access, Access::Write | Access::WriteWhole) })
     }
 
     /// Where it lies in this process.
@@ -231,11 +235,14 @@ const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlag
 /// Those of a blob that nobody writes any more.
 const FINAL_SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE);
 
-/// What a mapping is for.
+/// What a mapping is for. What is used as a whole is entered into the page table at once, which costs a
+/// fraction of a fault for each page; the ring of a quiet connection is not.
 #[derive(Clone, Copy)]
 enum Access {
     Write,
+    WriteWhole,
     Read,
+    ReadWhole,
     ReadSealed,
 }
 
@@ -360,7 +367,7 @@ mod tests {
 
     #[test]
     fn bytes_are_read_from_any_offset() {
-        let (mine, _file) = Region::make(4096).unwrap();
+        let (mine, _file) = Region::make_blob(4096).unwrap();
         let bytes: Vec<u8> = (0..64).collect();
         mine.write(0, &bytes);
         for from in 0..=17 {
@@ -375,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_sealed_blob_stays_where_it_is_and_nobody_writes_it() {
-        let (mut mine, file) = Region::make(8192).unwrap();
+        let (mut mine, file) = Region::make_blob(8192).unwrap();
         mine.write(8, b"for ever");
         let address = mine.address();
         assert!(Region::receive_blob(&file, 8192, true).is_err(), "not sealed yet");

@@ -195,10 +195,17 @@ impl<M: Memory> Producer<M> {
         self.written
     }
 
-    /// How far the peer is done with what was written.
-    pub(super) fn consumed(&mut self) -> Result<u64> {
-        self.refresh()?;
-        Ok(self.read)
+    /// Whether the peer is done with all records up to a position.
+    pub(super) fn is_taken(&mut self, position: u64) -> Result<bool> {
+        if self.read < position {
+            self.refresh()?;
+        }
+        Ok(self.read >= position)
+    }
+
+    /// The condition of that. Publish first.
+    pub(super) fn taken(&mut self, position: u64) -> Taken<'_, M> {
+        Taken { producer: self, position }
     }
 
     /// The peer's memory.
@@ -253,6 +260,22 @@ impl<M: Memory> Condition for Room<'_, M> {
         let (_, end) = self.producer.place(self.bytes);
         let enough = end.saturating_sub(self.producer.ring.bytes);
         wish(&*self.producer.mine, layout::SPACE_WISH, enough);
+    }
+}
+
+/// The condition that the peer is done with records.
+pub(super) struct Taken<'a, M: Memory = Region> {
+    producer: &'a mut Producer<M>,
+    position: u64,
+}
+
+impl<M: Memory> Condition for Taken<'_, M> {
+    fn holds(&mut self) -> Result<bool> {
+        self.producer.is_taken(self.position)
+    }
+
+    fn wish(&mut self) {
+        wish(&*self.producer.mine, layout::SPACE_WISH, self.position);
     }
 }
 

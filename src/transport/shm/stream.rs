@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::lending::{Borrowed, Borrower};
-use super::pool::{Pool, Referred, SHARED_BYTES_MIN, State};
+use super::pool::{Pool, Referred, SHARED_BYTES_MIN, State, Yet};
 use super::ring::Record;
 use super::sync::Memory;
 use super::{Consumer, Held, Label, Region, Waiter};
@@ -266,9 +266,9 @@ impl Writer {
 }
 
 impl State {
-    /// Writes what there is room for, and adds to `sent` how much of the slices that is. Gives the size of
-    /// the record that had no room.
-    fn write(&mut self, mut slices: &[&[u8]], sent: &mut usize) -> crate::Result<Option<usize>> {
+    /// Writes what there is room for, and adds to `sent` how much of the slices that is. Gives what to wait
+    /// for before the rest.
+    fn write(&mut self, mut slices: &[&[u8]], sent: &mut usize) -> crate::Result<Option<Yet>> {
         while let Some((first, rest)) = slices.split_first() {
             if first.len() >= SHARED_BYTES_MIN {
                 match self.refer(first)? {
@@ -277,7 +277,7 @@ impl State {
                         slices = rest;
                         continue;
                     }
-                    Referred::NoRoom(bytes) => return Ok(Some(bytes)),
+                    Referred::Not(yet) => return Ok(Some(yet)),
                     Referred::No => {}
                 }
             }
@@ -287,7 +287,7 @@ impl State {
             let mut copied = 0;
             if total > 0 && !self.producer.write(copies, &mut copied, tag::BYTES)? {
                 *sent += copied;
-                return Ok(Some(self.producer.next_part(total - copied)));
+                return Ok(Some(Yet::Room(self.producer.next_part(total - copied))));
             }
             *sent += copied;
             slices = others;
@@ -328,8 +328,11 @@ impl AsyncWrite for Writer {
             // Even if nothing of the stream was: a blob may have been attached.
             state.publish().map_err(to_io)?;
             match next {
-                Some(bytes) if sent == 0 => {
+                Some(Yet::Room(bytes)) if sent == 0 => {
                     ready!(this.waiter.poll(cx, &mut state.producer.room(bytes))).map_err(to_io)?;
+                }
+                Some(Yet::Taken(position)) if sent == 0 => {
+                    ready!(this.waiter.poll(cx, &mut state.producer.taken(position))).map_err(to_io)?;
                 }
                 _ => return Poll::Ready(Ok(sent)),
             }
