@@ -89,7 +89,7 @@ pub use error::{Error, Result};
 pub use handle::Handle;
 pub use limits::Limits;
 pub use server::{Server, ServerOptions, ServerStats, serve_stream};
-pub use transport::{ListenOptions, Peer};
+pub use transport::{ListenOptions, Peer, Tier};
 
 /// The types generated from `schema/`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]

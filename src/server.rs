@@ -106,7 +106,7 @@ impl Server {
         options: &ListenOptions,
         bootstrap: impl Fn(&Peer) -> C + Send + Sync + 'static,
     ) -> Result<Address> {
-        let listener = transport::listen(address, options).await?;
+        let listener = transport::listen_within(address, options, &self.options.limits).await?;
         let address = listener.address().clone();
         let bootstrap = move |peer: &Peer| capnp::capability::Client::new(bootstrap(peer).into_client_hook());
         self.listeners.push((listener, Arc::new(bootstrap)));

@@ -76,7 +76,7 @@ impl Listener {
             let reader = pipe::open_reader(path, options.mode).await?;
             return Ok(Listener { place: Place::Fifo(options.clone(), Some(reader)), address, limits });
         }
-        let listener = transport::listen(&address, options).await?;
+        let listener = transport::listen_within(&address, options, &limits).await?;
         Ok(Listener { address: listener.address().clone(), place: Place::Transport(listener), limits })
     }
 
@@ -92,7 +92,7 @@ impl Listener {
     pub async fn accept<T: Owned>(&mut self) -> Result<Receiver<T>> {
         match &mut self.place {
             Place::Transport(listener) => {
-                Ok(Receiver::new(Box::new(Sending::of(listener.accept().await?)), None, &self.limits))
+                Ok(Receiver::new(ReadHalf::new(Sending::of(listener.accept().await?)), None, &self.limits))
             }
             Place::Fifo(options, reader) => {
                 let Address::Pipe(path) = &self.address else { unreachable!("bound as a FIFO") };

@@ -21,7 +21,7 @@ use capnp_rpc::rpc_capnp::{cap_descriptor, message, message_target, payload, ret
 
 use super::kind::Kind;
 use super::message::{Charged, Incoming, Message};
-use crate::frame::Frame;
+use crate::frame::{Frame, Segments};
 use crate::{Error, Limits, Result};
 
 /// Beyond this much held back, nothing is read.
@@ -134,8 +134,8 @@ impl Gate {
         if self.answers.is_empty() {
             return false;
         }
-        let segments = message.get_segments_for_output();
-        let kind = Kind::of(segments.first().copied().unwrap_or_default(), || message.get_root_as_reader());
+        let segments = message.segments();
+        let kind = Kind::of(segments.first().copied().unwrap_or_default(), || message.root());
         let Ok(Kind::Return { question, finished }) = kind else { return false };
         let Entry::Occupied(mut entry) = self.answers.entry(question) else { return false };
         if entry.get().returned {

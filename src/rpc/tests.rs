@@ -14,7 +14,7 @@ use tokio::task::{LocalSet, yield_now};
 
 use crate::frame::Decoder;
 use crate::schema::shipmate_capnp::shipmate;
-use crate::transport::{Stream, memory};
+use crate::transport::{Stream, WriteHalf, memory};
 use crate::{Limits, ServerOptions, serve_stream};
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn replies_to_one_read_leave_in_parts_of_a_third() {
 async fn replies_in_each_write(calls: u32) -> Vec<usize> {
     let (mut client, server) = memory::pair();
     let writes = Recorder::default();
-    let server = Stream { writer: Box::new(writes.clone()), ..server };
+    let server = Stream { writer: WriteHalf::new(writes.clone()), ..server };
     LocalSet::new()
         .run_until(async {
             let bootstrap: shipmate::Client = capnp_rpc::new_client(Echo);

@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::gate::Gate;
 use super::message::{Incoming, Message};
 use crate::frame::{FrameReader, FrameWriter};
+use crate::transport::half::Arena;
 use crate::transport::{ReadHalf, WriteHalf};
 use crate::{Error, Limits, Result};
 
@@ -269,8 +270,14 @@ impl Wire {
         self.state.borrow().limits.stream_window_bytes
     }
 
-    pub(super) fn first_segment_words(&self, hint_words: u32) -> u32 {
-        if hint_words < EXACT_HINT_WORDS { hint_words } else { self.state.borrow().recent_words }
+    /// The size of a new message's first segment, and the arena for it where the transport has one. Messages
+    /// of the engine's own are too small to need one.
+    pub(super) fn memory(&self, hint_words: u32) -> (u32, Option<Arena>) {
+        if hint_words < EXACT_HINT_WORDS {
+            return (hint_words, None);
+        }
+        let state = self.state.borrow();
+        (state.recent_words, state.writer.arena(state.recent_words))
     }
 }
 

@@ -15,10 +15,11 @@
 //! - **leave nothing behind**: a listener that is dropped removes the names that it made, and those only;
 //!   one that finds the names of a dead server replaces them; one that finds a live server refuses.
 //!
-//! A transport knows nothing of Cap'n Proto: frames, calls and limits are above it, in
-//! `rpc` and [`message`](crate::message).
+//! A transport knows nothing of Cap'n Proto: frames and calls are above it, in `rpc` and
+//! [`message`](crate::message). What else than bytes it may have to offer is in [`half`].
 
 pub mod auto;
+pub mod half;
 pub mod memory;
 mod names;
 pub mod pipe;
@@ -33,14 +34,10 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{Address, Error, Result};
+pub use half::{ReadHalf, WriteHalf};
 
-/// The half of a stream that is read.
-pub type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
-/// The half of a stream that is written.
-pub type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
+use crate::{Address, Error, Limits, Result};
 
 /// A connected stream of bytes, on the runtime of this thread.
 pub struct Stream {
@@ -62,6 +59,23 @@ pub struct Peer {
     pub socket_address: Option<std::net::SocketAddr>,
     /// Its process and user, where the kernel vouches for them.
     pub credentials: Option<Credentials>,
+    /// How large parts of messages are handed over, over shared memory.
+    pub tier: Option<Tier>,
+}
+
+/// How large parts of messages are handed over, over shared memory: from the one that asks nothing of the
+/// peer to the one that copies nothing. What a connection has is the strongest that both sides take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// The receiver copies the bytes out before it looks at them: safe with a hostile peer.
+    #[default]
+    Copy,
+    /// What is larger than 256 KiB is written once, sealed by the kernel against any change, and read in
+    /// place: as safe, without the copy, but each such message takes fresh memory from the system.
+    Sealed,
+    /// The receiver reads where the sender has written, and trusts it not to write there meanwhile. Between
+    /// processes of one user that both ask for it; otherwise it is as if *sealed* had been asked for.
+    Trusted,
 }
 
 /// A process and its user, as the kernel reports them.
@@ -108,39 +122,63 @@ pub struct ListenOptions {
     /// a fraction of the time then, and is busy for as long, so it is for machines with processors to
     /// spare. Zero, the default, never spins.
     pub spin: Duration,
+    /// Over shared memory: the strongest tier to take.
+    pub tier: Tier,
+}
+
+/// How to connect.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Connecting {
+    /// See [`ListenOptions::spin`].
+    pub spin: Duration,
+    /// See [`ListenOptions::tier`].
+    pub tier: Tier,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
         let handshake_timeout = crate::Limits::DEFAULT.handshake_timeout;
-        ListenOptions { mode: 0o600, backlog: 1024, handshake_timeout, upgrade: true, spin: Duration::ZERO }
+        ListenOptions {
+            mode: 0o600,
+            backlog: 1024,
+            handshake_timeout,
+            upgrade: true,
+            spin: Duration::ZERO,
+            tier: Tier::Copy,
+        }
     }
 }
 
 /// Listens at an address. Must be called on a tokio runtime, as must [`connect`].
 pub async fn listen(address: &Address, options: &ListenOptions) -> Result<Box<dyn Listener>> {
+    listen_within(address, options, &Limits::DEFAULT).await
+}
+
+/// Listens at an address. The limits are those of the transport: of shared memory.
+pub async fn listen_within(address: &Address, options: &ListenOptions, limits: &Limits) -> Result<Box<dyn Listener>> {
     Ok(match address {
         Address::Tcp { host, port } => Box::new(tcp::listen(host, *port, options).await?),
-        Address::Unix(_) | Address::UnixAbstract(_) | Address::Auto(_) => Box::new(unix::listen(address, options)?),
+        Address::Unix(_) | Address::UnixAbstract(_) | Address::Auto(_) => {
+            Box::new(unix::listen(address, options, limits)?)
+        }
         Address::Pipe(path) => Box::new(pipe::listen(path, options)?),
-        Address::Shm(_) => Box::new(shm::listen(address, options)?),
+        Address::Shm(_) => Box::new(shm::listen(address, options, limits)?),
     })
 }
 
 /// Connects to an address.
 pub async fn connect(address: &Address) -> Result<Stream> {
-    connect_spinning(address, Duration::ZERO).await
+    connect_within(address, &Connecting::default(), &Limits::DEFAULT).await
 }
 
-/// Connects to an address. Over shared memory, whoever waits for the peer looks for as long as `spin`
-/// before sleeping; see [`ListenOptions::spin`].
-pub async fn connect_spinning(address: &Address, spin: Duration) -> Result<Stream> {
+/// Connects to an address, with options and the limits that concern the transport.
+pub async fn connect_within(address: &Address, options: &Connecting, limits: &Limits) -> Result<Stream> {
     match address {
         Address::Tcp { host, port } => tcp::connect(host, *port).await,
         Address::Unix(_) | Address::UnixAbstract(_) => unix::connect(address).await,
         Address::Pipe(path) => pipe::connect(path).await,
-        Address::Shm(_) => shm::connect(address, spin).await,
-        Address::Auto(_) => auto::connect(address, spin).await,
+        Address::Shm(_) => shm::connect(address, options, limits).await,
+        Address::Auto(_) => auto::connect(address, options, limits).await,
     }
 }
 
@@ -170,13 +208,16 @@ impl Accepted {
 
 impl Peer {
     pub(crate) fn new(transport: &'static str) -> Self {
-        Peer { transport, socket_address: None, credentials: None }
+        Peer { transport, socket_address: None, credentials: None, tier: None }
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.transport)?;
+        if let Some(tier) = self.tier {
+            write!(f, " ({tier})")?;
+        }
         if let Some(address) = self.socket_address {
             write!(f, " {address}")?;
         }
@@ -187,6 +228,26 @@ impl fmt::Display for Peer {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tier::Copy => "copy",
+            Tier::Sealed => "sealed",
+            Tier::Trusted => "trusted",
+        })
+    }
+}
+
+impl std::str::FromStr for Tier {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let tiers = [Tier::Copy, Tier::Sealed, Tier::Trusted];
+        let named = tiers.into_iter().find(|tier| tier.to_string() == text);
+        named.ok_or_else(|| "write copy, sealed or trusted".to_owned())
     }
 }
 

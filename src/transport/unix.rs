@@ -19,26 +19,26 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::names::{OwnedName, lock_folder_of};
-use super::{Accepted, Credentials, ListenOptions, Listener, Peer, ReadHalf, Stream, WriteHalf, auto};
-use crate::{Address, Error, Result};
+use super::{Accepted, Credentials, ListenOptions, Listener, Peer, ReadHalf, Stream, WriteHalf, auto, shm};
+use crate::{Address, Error, Limits, Result};
 
 struct Unix {
     // Dropped before the listener: once nobody listens, another server may take the name.
     _file: Option<OwnedName>,
     listener: UnixListener,
     address: Address,
-    /// For upgrades; see [`ListenOptions`].
-    upgrade: bool,
     handshake_timeout: Duration,
-    spin: Duration,
+    /// For upgrades; see [`ListenOptions`].
+    host: Option<shm::Host>,
 }
 
 /// Listens at a path or an abstract name.
-pub fn listen(address: &Address, options: &ListenOptions) -> Result<impl Listener + use<>> {
+pub fn listen(address: &Address, options: &ListenOptions, limits: &Limits) -> Result<impl Listener + use<>> {
     let (file, listener) = bind(address, options)?;
     let upgrade = options.upgrade || matches!(address, Address::Auto(_));
-    let ListenOptions { handshake_timeout, spin, .. } = *options;
-    Ok(Unix { _file: file, listener, address: address.clone(), upgrade, handshake_timeout, spin })
+    let host = upgrade.then(|| shm::Host::new(options, limits));
+    let handshake_timeout = options.handshake_timeout;
+    Ok(Unix { _file: file, listener, address: address.clone(), handshake_timeout, host })
 }
 
 /// Binds a socket, and gives the name of its file, to be dropped before the listener.
@@ -105,13 +105,13 @@ impl Listener for Unix {
             let (stream, _) = self.listener.accept().await.map_err(|e| Error::os("accept", e))?;
             let peer = peer(&stream, "unix");
             let stream = stream.into_std().map_err(|e| Error::os("accept", e))?;
-            if !self.upgrade {
+            let Some(host) = self.host.clone() else {
                 return Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(stream)?))));
-            }
-            let (limit, spin) = (self.handshake_timeout, self.spin);
+            };
+            let limit = self.handshake_timeout;
             Ok(Accepted::settling(peer, async move |_| {
                 let stream = UnixStream::from_std(stream).map_err(|e| Error::os("attach a connection", e))?;
-                auto::settle(stream, limit, spin).await
+                auto::settle(stream, limit, &host).await
             }))
         }
         .boxed()
@@ -177,5 +177,5 @@ pub(super) fn stream(socket: UnixStream) -> Stream {
 
 fn halves(stream: UnixStream) -> (ReadHalf, WriteHalf) {
     let (reader, writer) = stream.into_split();
-    (Box::new(reader), Box::new(writer))
+    (ReadHalf::new(reader), WriteHalf::new(writer))
 }

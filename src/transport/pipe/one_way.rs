@@ -15,7 +15,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 
 use super::fifo::{self, READ, Reader, WRITE, Writer};
 use crate::transport::names::OwnedName;
-use crate::transport::{Peer, ReadHalf, Stream};
+use crate::transport::{Peer, ReadHalf, Stream, WriteHalf};
 use crate::{Address, Error, Result};
 
 /// Between two looks for a reader; there is no way to be told.
@@ -41,7 +41,7 @@ pub async fn open_reader(path: &Path, mode: u32) -> Result<ReadHalf> {
         }
     };
     let receiver = Receiver::from_owned_fd_unchecked(fifo).map_err(failed)?;
-    Ok(Box::new(Reader::new(name, receiver)))
+    Ok(ReadHalf::new(Reader::new(name, receiver)))
 }
 
 /// Opens the FIFO at `path` to write, once somebody reads it: until then it waits. Dropping the future
@@ -71,7 +71,8 @@ pub async fn open_writer(path: &Path, mode: u32) -> Result<Stream> {
     let watched = fifo.try_clone().and_then(Sender::from_owned_fd_unchecked).map_err(failed)?;
     let sender = Sender::from_owned_fd_unchecked(fifo).map_err(failed)?;
     let writer = Writer::new(name.and_then(|mut waiting| waiting.0.take()), sender);
-    Ok(Stream { reader: Box::new(Unread::watch(watched)), writer: Box::new(writer), peer: Peer::new("pipe") })
+    let (reader, writer) = (ReadHalf::new(Unread::watch(watched)), WriteHalf::new(writer));
+    Ok(Stream { reader, writer, peer: Peer::new("pipe") })
 }
 
 /// Ends when nobody reads the FIFO any more.
