@@ -214,7 +214,7 @@ async fn memory_that_is_used_again_is_zero() {
 
 #[tokio::test]
 async fn the_connections_of_a_user_share_a_budget() {
-    let limits = Limits { shared_bytes_per_user_max: 256 << 10, ..Limits::DEFAULT };
+    let limits = Limits { shared_bytes_per_user_max: 300 << 10, ..Limits::DEFAULT };
     let folder = tempfile::tempdir().unwrap();
     let address: Address = format!("shm:{}/socket", folder.path().display()).parse().unwrap();
     let mut listener = listen_within(&address, &ListenOptions::default(), &limits).await.unwrap();
