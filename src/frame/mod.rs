@@ -46,6 +46,11 @@ impl Frame {
         size_of::<Frame>() + self.words.len() * WORD_BYTES + self.bytes_elsewhere()
     }
 
+    /// How many of its segments are read where the peer has put them.
+    pub fn segments_in_place(&self) -> usize {
+        self.elsewhere.len()
+    }
+
     fn bytes_elsewhere(&self) -> usize {
         self.elsewhere.iter().map(|(_, bytes)| (**bytes).as_ref().len()).sum()
     }

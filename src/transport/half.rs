@@ -88,6 +88,11 @@ impl WriteHalf {
     pub(crate) fn arena(&self, first_segment_words: u32) -> Option<Arena> {
         self.pool.as_ref().map(|pool| pool.arena(first_segment_words))
     }
+
+    #[cfg(test)]
+    pub(crate) fn pool(&self) -> Option<&Pool> {
+        self.pool.as_ref()
+    }
 }
 
 impl AsyncWrite for WriteHalf {

@@ -17,8 +17,9 @@ use super::sync::{Memory, layout};
 use crate::{Error, Result};
 
 /// The smallest blob. What is smaller costs less to copy than to look after.
-pub const BLOB_BYTES_MIN: usize = 64 << 10;
-/// Up to this, a blob's size is a power of two; beyond it, a multiple of this.
+pub const BLOB_BYTES_MIN: usize = (64 << 10) + PAGE_BYTES;
+/// Up to this, a blob's size is a power of two and a page; beyond it, a multiple of this and a page. The
+/// page is for what is around a payload of a round size.
 const BLOB_BYTES_STEP: usize = 1 << 20;
 const PAGE_BYTES: usize = 4096;
 
@@ -161,6 +162,11 @@ impl<B> Lender<B> {
         &mut self.own(id).blob
     }
 
+    /// The size of a blob.
+    pub fn size(&self, id: usize) -> usize {
+        self.blobs[id].as_ref().map_or(0, |own| own.bytes)
+    }
+
     /// Whether it is to be sealed when it is sent.
     pub fn is_once(&self, id: usize) -> bool {
         self.blobs[id].as_ref().is_some_and(|own| own.once)
@@ -207,10 +213,11 @@ pub enum Room {
 
 /// The size of a blob that has `bytes` bytes.
 fn size_of_blob(bytes: usize) -> Option<usize> {
-    match bytes.max(BLOB_BYTES_MIN) {
-        small @ ..=BLOB_BYTES_STEP => Some(small.next_power_of_two()),
-        large => large.checked_next_multiple_of(BLOB_BYTES_STEP),
-    }
+    let round = match bytes.saturating_sub(PAGE_BYTES) {
+        rest @ ..=BLOB_BYTES_STEP => rest.next_power_of_two().max(BLOB_BYTES_MIN - PAGE_BYTES),
+        rest => rest.checked_next_multiple_of(BLOB_BYTES_STEP)?,
+    };
+    round.checked_add(PAGE_BYTES)
 }
 
 /// The receiver's book, with what it has of each blob.

@@ -23,7 +23,6 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::lending::BLOB_BYTES_MIN;
 use super::pool::{Budget, Pool};
 use super::stream::{Reader, Writer};
 use super::{Consumer, Producer, Region, doorbell, layout, link, passing};
@@ -40,6 +39,8 @@ const HELLO_BYTES: usize = 24;
 /// What a hello begins with.
 pub(in crate::transport) const HELLO_MAGIC: &[u8; 12] = b"SHIPMATE-SHM";
 const VERSION: u32 = 1;
+/// What a hello counts blobs in.
+const UNIT_BYTES: usize = 64 << 10;
 
 /// What a side says of itself, and what both have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +222,7 @@ impl Terms {
 
     fn hello(&self) -> [u8; HELLO_BYTES] {
         let mut hello = [0; HELLO_BYTES];
-        let units = u32::try_from(self.bytes_max / BLOB_BYTES_MIN).unwrap_or(u32::MAX);
+        let units = u32::try_from(self.bytes_max / UNIT_BYTES).unwrap_or(u32::MAX);
         hello[..12].copy_from_slice(HELLO_MAGIC);
         hello[12..16].copy_from_slice(&VERSION.to_le_bytes());
         hello[16..20].copy_from_slice(&self.tiers.to_le_bytes());
@@ -243,7 +244,7 @@ impl Terms {
         if tiers & bit(Tier::Copy) == 0 {
             return refuse(format!("its tiers {tiers:#b} do not include copy"));
         }
-        let bytes_max = (word(20) as usize).saturating_mul(BLOB_BYTES_MIN);
+        let bytes_max = (word(20) as usize).saturating_mul(UNIT_BYTES);
         Ok(Terms { spin: Duration::ZERO, tiers, bytes_max })
     }
 }

@@ -128,6 +128,12 @@ impl Pool {
         }
     }
 
+    /// The bytes of all its blobs.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().lender.bytes()
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.0)
     }
