@@ -354,7 +354,7 @@ fn default_address(runtime_dir: Option<OsString>, root: bool) -> Option<Address>
 
 fn after_help() -> String {
     let services: String =
-        SERVICES.iter().map(|service| format!("  {:<11} {}\n", service.name, service.description)).collect();
+        SERVICES.iter().map(|service| format!("  {:<12} {}\n", service.name, service.description)).collect();
     format!(
         "\
 Addresses:
@@ -489,7 +489,7 @@ mod tests {
     fn what_is_wrong_is_said_with_the_right_form() {
         for (args, text) in [
             (&["--listen=localhost:80"][..], "tcp:HOST:PORT"),
-            (&["--listen=unix:/x=mailbag"], "arith, calculator, mailbox, shipmate"),
+            (&["--listen=unix:/x=mailbag"], "arith, calculator, conformance, mailbox, shipmate"),
             (&["--socket-mode=999"], "as in 660"),
             (&["--socket-mode=+660"], "as in 660"),
             (&["--socket-mode=1777"], "as in 660"),

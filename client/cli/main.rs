@@ -3,6 +3,7 @@
 mod arith;
 mod calc;
 mod completions;
+mod conformance;
 mod context;
 mod demo;
 mod info;
@@ -72,6 +73,7 @@ enum Command {
     Send(send::Send),
     Recv(recv::Recv),
     Demo(demo::Demo),
+    Conformance(conformance::Conformance),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -116,6 +118,7 @@ async fn run(CommandLine { command, timeout, log_level: _ }: CommandLine) -> any
         Command::Send(send) => send.run(&context).await,
         Command::Recv(recv) => recv.run(&mut output).await,
         Command::Demo(demo) => demo.run(&context, &mut output).await,
+        Command::Conformance(conformance) => conformance.run(&context, &mut output).await,
         Command::Completions(completions) => completions.run(&mut output).await,
         Command::Man(man) => man.run(&mut output).await,
     }

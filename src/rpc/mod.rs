@@ -23,6 +23,8 @@ mod gate;
 mod kind;
 mod message;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::rc::{Rc, Weak};

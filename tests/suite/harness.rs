@@ -82,6 +82,8 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
 pub(crate) struct Shipmated {
     child: Child,
     pub(crate) addresses: Vec<Address>,
+    /// What each listener serves.
+    services: Vec<String>,
     pub(crate) folder: TempDir,
 }
 
@@ -100,16 +102,16 @@ impl Shipmated {
 
     /// Starts it and waits until it is ready.
     pub(crate) fn run(folder: TempDir, options: &[&str]) -> Self {
-        let (child, addresses) = start_process(folder.path(), options);
-        Shipmated { child, addresses, folder }
+        let (child, addresses, services) = start_process(folder.path(), options);
+        Shipmated { child, addresses, services, folder }
     }
 
     /// Starts another in the place of the one that was killed.
     pub(crate) fn restart(&mut self) {
-        let listen: Vec<_> =
-            self.addresses.iter().flat_map(|address| ["--listen".to_owned(), address.to_string()]).collect();
+        let listeners = self.addresses.iter().zip(&self.services);
+        let listen: Vec<_> = listeners.map(|(address, service)| format!("--listen={address}={service}")).collect();
         let listen: Vec<_> = listen.iter().map(String::as_str).collect();
-        (self.child, self.addresses) = start_process(self.folder.path(), &listen);
+        (self.child, self.addresses, self.services) = start_process(self.folder.path(), &listen);
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -126,10 +128,6 @@ impl Shipmated {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let kib: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
         kib << 10
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -180,13 +178,13 @@ fn program() -> Command {
     command
 }
 
-fn start_process(folder: &Path, options: &[&str]) -> (Child, Vec<Address>) {
+fn start_process(folder: &Path, options: &[&str]) -> (Child, Vec<Address>, Vec<String>) {
     let mut child = shipmated(folder, options).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let (line, lines) = mpsc::channel();
     // A thread, so that waiting for a line has a time limit.
     std::thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|text| drop(line.send(text))));
-    let mut addresses = Vec::new();
+    let (mut addresses, mut services) = (Vec::new(), Vec::new());
     loop {
         let Ok(text) = lines.recv_timeout(STEP_TIMEOUT / 2) else {
             let _ = child.kill();
@@ -194,11 +192,12 @@ fn start_process(folder: &Path, options: &[&str]) -> (Child, Vec<Address>) {
             panic!("shipmated is not ready:\n{}", fs::read_to_string(folder.join("log")).unwrap());
         };
         if text == "shipmated: ready" {
-            return (child, addresses);
+            return (child, addresses, services);
         }
         let listening = text.strip_prefix("shipmated: listening at ").expect("what it says before it is ready");
-        let (address, _service) = listening.rsplit_once(" (").unwrap();
+        let (address, service) = listening.rsplit_once(" (").unwrap();
         addresses.push(address.parse().unwrap());
+        services.push(service.trim_end_matches(')').to_owned());
     }
 }
 

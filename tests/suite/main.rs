@@ -8,6 +8,7 @@ mod harness;
 
 mod auto;
 mod calls;
+mod conformance;
 mod handle;
 mod hostile;
 mod lifetime;
