@@ -2,16 +2,21 @@
 
 #[path = "../../schema/compiled/digest.rs"]
 mod digest;
+mod languages;
+mod matrix;
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use languages::LANGUAGES;
+
 const USAGE: &str = "\
 cargo demo [ARGS]     build both programs and run `shipmate demo` with these arguments
 cargo ci              install what the tests need, then check formatting, lints and docs and run all tests
 cargo xtask schema    compile schema/*.capnp with the `capnp` tool and check in the result
+cargo xtask matrix    run every language's client over every transport, and write the table in client/README.md
 cargo xtask sanitize  run what is hostile to shared memory where every access is watched: AddressSanitizer with
                       a nightly compiler, or else valgrind";
 
@@ -23,6 +28,7 @@ fn main() -> Result<()> {
         ["demo", rest @ ..] => demo(rest),
         ["ci"] => ci(),
         ["schema"] => schema(),
+        ["matrix"] => matrix::matrix(&LANGUAGES, false),
         ["sanitize"] => sanitize(),
         _ => bail!("usage:\n{USAGE}"),
     }
@@ -46,6 +52,10 @@ fn ci() -> Result<()> {
         &[("RUSTDOCFLAGS", "-D warnings")],
     )?;
     run("cargo", &["test", "--workspace"])?;
+    for language in &LANGUAGES {
+        language.check()?;
+    }
+    matrix::matrix(&LANGUAGES, true)?;
     // The build without the `capnp` tool is what a newcomer has.
     run_with("cargo", &["check", "--target-dir", "target/no-tool"], &[("CAPNP", "/nonexistent/capnp")])
 }
@@ -55,9 +65,14 @@ fn install_tools() -> Result<()> {
     if is_there("capnp") {
         return Ok(());
     }
-    ensure!(is_there("apt-get"), "install the `capnp` tool (https://capnproto.org/install.html), then run this again");
+    install(&["capnproto", "libcapnp-dev"])
+}
+
+/// Installs packages of Debian.
+fn install(packages: &[&str]) -> Result<()> {
+    ensure!(is_there("apt-get"), "install {} by hand (Debian's names), then run this again", packages.join(", "));
     let sudo: &[&str] = if is_root() { &[] } else { &["sudo"] };
-    for arguments in [&["update"][..], &["install", "-y", "capnproto", "libcapnp-dev"]] {
+    for arguments in [&["update"][..], &[&["install", "-y"], packages].concat()] {
         let line = [sudo, &["apt-get"], arguments].concat();
         run(line[0], &line[1..])?;
     }
