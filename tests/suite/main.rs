@@ -6,6 +6,7 @@
 #[macro_use]
 mod harness;
 
+mod auto;
 mod calls;
 mod conformance;
 mod handle;
