@@ -15,7 +15,7 @@ type Transport = fn(&Path) -> String;
 
 macro_rules! on_every_transport {
     ($($step:ident),+ $(,)?) => {
-        $(on_every_transport!(@ $step: tcp unix unix_abstract pipe shm);)+
+        $(on_every_transport!(@ $step: tcp unix unix_abstract pipe shm auto);)+
     };
     (@ $step:ident: $($transport:ident)+) => {
         mod $step {
@@ -47,6 +47,10 @@ fn pipe(folder: &Path) -> String {
 
 fn shm(folder: &Path) -> String {
     format!("shm:{}/shm", folder.display())
+}
+
+fn auto(folder: &Path) -> String {
+    format!("auto:{}/auto", folder.display())
 }
 
 on_every_transport! {

@@ -47,15 +47,18 @@ fn ci() -> Result<()> {
     run_with("cargo", &["check", "--target-dir", "target/no-tool"], &[("CAPNP", "/nonexistent/capnp")])
 }
 
-/// What the tests need beyond Rust: the `capnp` tool and its standard imports.
+/// What the tests need beyond Rust: the `capnp` tool with its standard imports, and compilers of C and C++
+/// to use the C library with.
 fn install_tools() -> Result<()> {
-    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    if is_there("capnp") {
+    let is_there = |program: &&str| Command::new(program).arg("--version").output().is_ok();
+    let missing: Vec<_> = ["capnp", "cc", "c++", "pkg-config"].into_iter().filter(|tool| !is_there(tool)).collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    ensure!(is_there("apt-get"), "install the `capnp` tool (https://capnproto.org/install.html), then run this again");
+    ensure!(is_there(&"apt-get"), "install {}, then run this again", missing.join(", "));
     let sudo: &[&str] = if is_root() { &[] } else { &["sudo"] };
-    for arguments in [&["update"][..], &["install", "-y", "capnproto", "libcapnp-dev"]] {
+    let packages = ["install", "-y", "capnproto", "libcapnp-dev", "gcc", "g++", "pkg-config"];
+    for arguments in [&["update"][..], &packages] {
         let line = [sudo, &["apt-get"], arguments].concat();
         run(line[0], &line[1..])?;
     }
