@@ -65,9 +65,14 @@ pub(crate) fn auto(folder: &Path) -> String {
 
 /// Runs a step as a client's thread does: one thread, a `LocalSet`, and a time limit.
 pub(crate) fn local(step: impl Future<Output = ()>) {
+    local_within(STEP_TIMEOUT, step);
+}
+
+/// The same, with another time limit.
+pub(crate) fn local_within(limit: Duration, step: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(STEP_TIMEOUT, step).await.expect("the step hangs");
+        tokio::time::timeout(limit, step).await.expect("the step hangs");
     });
 }
 

@@ -14,5 +14,6 @@ mod hostile;
 mod lifetime;
 mod limits;
 mod mailbox;
+mod memory;
 mod message;
 mod stock;
