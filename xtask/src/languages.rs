@@ -17,26 +17,13 @@ pub(crate) struct Language {
     conformance: &'static [&'static str],
 }
 
-pub(crate) const LANGUAGES: [Language; 5] = [
+pub(crate) const LANGUAGES: [Language; 2] = [
     Language { name: "rust", title: "Rust", tools: &[], conformance: &["target/debug/shipmate", "conformance"] },
     Language {
         name: "python",
         title: "Python",
         tools: &[("python3", "python3 python3-venv")],
         conformance: &[".venv/bin/python", "-m", "conformance"],
-    },
-    Language {
-        name: "typescript",
-        title: "TypeScript",
-        tools: &[("node", "nodejs"), ("npm", "npm")],
-        conformance: &["node", "dist/conformance/main.js"],
-    },
-    Language { name: "go", title: "Go", tools: &[("go", "golang")], conformance: &["./build/conformance"] },
-    Language {
-        name: "java",
-        title: "Java",
-        tools: &[("javac", "openjdk-17-jdk"), ("mvn", "maven")],
-        conformance: &["./build/conformance"],
     },
 ];
 

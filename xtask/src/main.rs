@@ -60,12 +60,14 @@ fn ci() -> Result<()> {
     run_with("cargo", &["check", "--target-dir", "target/no-tool"], &[("CAPNP", "/nonexistent/capnp")])
 }
 
-/// What the tests need beyond Rust: the `capnp` tool and its standard imports.
+/// What the tests need beyond Rust: the `capnp` tool with its standard imports, and compilers of C and C++
+/// to use the C library with.
 fn install_tools() -> Result<()> {
-    if is_there("capnp") {
+    let tools = ["capnp", "cc", "c++", "pkg-config"];
+    if tools.into_iter().all(is_there) {
         return Ok(());
     }
-    install(&["capnproto", "libcapnp-dev"])
+    install(&["capnproto", "libcapnp-dev", "gcc", "g++", "pkg-config"])
 }
 
 /// Installs packages of Debian.
