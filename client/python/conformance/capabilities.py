@@ -33,7 +33,7 @@ async def identity(server: Any) -> None:
     equal("the object that was called", ours.value, 25)
 
 
-class Counter(schema.Counter.Server):  # type: ignore[misc]
+class Counter(schema.Counter.Server):
     """A counter of this program."""
 
     def __init__(self, value: int) -> None:
@@ -57,7 +57,7 @@ async def callback(server: Any) -> None:
     equal("the sum of what it answered", total, 9900)
 
 
-class Doubler(schema.Callback.Server):  # type: ignore[misc]
+class Doubler(schema.Callback.Server):
     def __init__(self) -> None:
         self.numbers: list[int] = []
 
@@ -73,7 +73,7 @@ async def reentrant(server: Any) -> None:
     equal("the depths it was called with", calls.depths, [4, 3, 2, 1, 0])
 
 
-class Reentrant(schema.Reentrant.Server):  # type: ignore[misc]
+class Reentrant(schema.Reentrant.Server):
     def __init__(self) -> None:
         self.depths: list[int] = []
 

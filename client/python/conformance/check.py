@@ -14,10 +14,6 @@ class Wrong(Exception):
     """What was expected and what was seen."""
 
 
-class Unsupported(Exception):
-    """Why this language cannot have it."""
-
-
 def equal(what: str, seen: object, expected: object) -> None:
     if seen != expected:
         raise Wrong(f"{what}: expected {expected!r} and saw {seen!r}")

@@ -39,7 +39,7 @@ def _chunk(number: int) -> bytes:
     return bytes((number + index) % 256 for index in range(CHUNK_BYTES))
 
 
-class SlowSink(schema.Sink.Server):  # type: ignore[misc]
+class SlowSink(schema.Sink.Server):
     """Takes its time over each chunk."""
 
     def __init__(self) -> None:

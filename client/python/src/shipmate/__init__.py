@@ -1,5 +1,7 @@
 """Shipmate: inter-process communication, typed by Cap'n Proto schemas.
 
+A first program:
+
     import asyncio
     import shipmate
 

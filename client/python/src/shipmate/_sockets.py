@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Iterator
 
 from . import native
 from .address import Address
@@ -22,7 +23,7 @@ async def connect(address: Address, timeout: float) -> socket.socket:
         async with asyncio.timeout(timeout):
             if address.transport == "tcp":
                 return await _connect_tcp(address)
-            return await _connect_one(socket.AF_UNIX, _unix_name(address))
+            return await _connect_unix(address)
     except TimeoutError:
         raise Unreachable(f"nobody answers at {address}: no connection within {timeout:g} s") from None
     except OSError as error:
@@ -34,24 +35,36 @@ async def _connect_tcp(address: Address) -> socket.socket:
     refused: OSError | None = None
     for family, _, _, _, place in found:
         try:
-            connected = await _connect_one(family, place)
+            connecting = socket.socket(family, socket.SOCK_STREAM)
+            with _closed_on_error(connecting):
+                await asyncio.get_running_loop().sock_connect(connecting, place)
+                connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return connecting
         except OSError as error:
             refused = error
-            continue
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connected
     raise refused or OSError(errno.EADDRNOTAVAIL, "the name has no address")
 
 
-async def _connect_one(family: int, place: object) -> socket.socket:
-    connecting = socket.socket(family, socket.SOCK_STREAM)
+async def _connect_unix(address: Address) -> socket.socket:
+    connecting = socket.socket(socket.AF_UNIX)
+    with _closed_on_error(connecting):
+        while True:
+            try:
+                connecting.connect(_unix_name(address))
+                return connecting
+            except BlockingIOError:
+                # The server's backlog is full. No event says when it is not, and asyncio takes this for success.
+                await asyncio.sleep(0.01)
+
+
+@contextlib.contextmanager
+def _closed_on_error(sock: socket.socket) -> Iterator[None]:
+    sock.setblocking(False)
     try:
-        connecting.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connecting, place)  # type: ignore[arg-type]
+        yield
     except BaseException:
-        connecting.close()
+        sock.close()
         raise
-    return connecting
 
 
 def listen(address: Address) -> tuple[socket.socket, Address]:
@@ -62,13 +75,10 @@ def listen(address: Address) -> tuple[socket.socket, Address]:
         address = Address("tcp", address.place, listening.getsockname()[1])
     elif address.transport == "unix":
         listening = socket.socket(socket.AF_UNIX)
-        try:
+        with _closed_on_error(listening):
             _remove_stale(address)
             listening.bind(_unix_name(address))
             listening.listen(128)
-        except BaseException:
-            listening.close()
-            raise
     else:
         raise AddressError(f"{address}: a program in Python listens at tcp: and unix: addresses only")
     listening.setblocking(False)

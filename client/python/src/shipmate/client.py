@@ -65,9 +65,10 @@ class Connection:
         self.address = address
         stream, self._transport = _transport.open_stream(sock)
         self._rpc = capnp.TwoPartyClient(stream, traversal_limit_in_words=message_bytes_max // 8)
-        # KJ ends a connection whose peer breaks the protocol, and leaves the socket open.
-        self._over = asyncio.ensure_future(self._rpc.on_disconnect())
-        self._over.add_done_callback(lambda _: self._transport.close())
+        # KJ reads, and so notices the end, from the first question on.
+        self._bootstrap = self._rpc.bootstrap()
+        self._over: asyncio.Future[None] = self._rpc.on_disconnect()
+        self._over.add_done_callback(self._on_disconnect)
 
     def bootstrap(self, interface: Any) -> Any:
         """The server's first capability, as the interface of a schema, such as `arith.Arith`.
@@ -77,7 +78,7 @@ class Connection:
         """
         if not self.is_open:
             raise Disconnected("it is closed")
-        return self._rpc.bootstrap().cast_as(interface)
+        return self._bootstrap.cast_as(interface)
 
     @property
     def is_open(self) -> bool:
@@ -92,6 +93,12 @@ class Connection:
         """Ends the connection. Calls in flight get `Disconnected`."""
         self._transport.close()
         await self._transport.wait_closed()
+
+    def _on_disconnect(self, over: asyncio.Future[None]) -> None:
+        """KJ ends a connection whose peer breaks the protocol, and leaves the socket open."""
+        if not over.cancelled():
+            over.exception()
+        self._transport.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -148,7 +155,9 @@ class Connector:
     knows whether they may be made again.
     """
 
-    def __init__(self, address: str | Address, policy: Backoff = Backoff(), *, timeout: float = CONNECT_SECONDS) -> None:
+    def __init__(
+        self, address: str | Address, policy: Backoff = Backoff(), *, timeout: float = CONNECT_SECONDS
+    ) -> None:
         self.address = Address.parse(str(address))
         self.policy = policy
         self._timeout = timeout

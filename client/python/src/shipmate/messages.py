@@ -1,5 +1,7 @@
 """Messages that go one way, in Cap'n Proto's standard stream framing, with back-pressure.
 
+Both ends:
+
     async with await shipmate.send_to("unix:/tmp/r", record.Record) as sender:
         await sender.send(name="depth", value=42)
 
@@ -17,7 +19,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, Self
 
 from . import _sockets
@@ -187,10 +189,8 @@ class SocketFrames:
 
     async def close(self) -> None:
         self._writer.transport.abort()
-        try:
+        with suppress(ConnectionError):
             await self._writer.wait_closed()
-        except ConnectionError:
-            pass
 
 
 def _cut_off() -> Disconnected:

@@ -27,8 +27,13 @@ async def connect(address: Address, timeout: float) -> socket.socket:
         return await asyncio.shield(connecting)
     except asyncio.CancelledError:
         # The thread goes on, and nobody waits for its socket any more.
-        connecting.add_done_callback(lambda done: done.exception() or done.result().close())
+        connecting.add_done_callback(_close)
         raise
+
+
+def _close(connecting: asyncio.Future[socket.socket]) -> None:
+    if connecting.exception() is None:
+        connecting.result().close()
 
 
 @functools.cache

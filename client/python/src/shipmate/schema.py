@@ -53,8 +53,10 @@ def _try_to_load(file: Path, imports: tuple[str, ...]) -> None:
     trial = (sys.executable, "-c", _TRIAL, str(file), *imports)
     tried = subprocess.run(trial, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     if tried.returncode != 0:
-        what = re.search(r"what\(\): (.*)", tried.stderr, re.DOTALL)
-        raise SchemaError(f"{file} cannot be loaded: {(what[1] if what else tried.stderr).strip()}")
+        what = re.search(r"([^/\s]+\.capnp):(\d+): failed: (.*)", tried.stderr)
+        # KJ counts lines from 0.
+        where = f"{what[1]}, line {int(what[2]) + 1}: {what[3]}" if what else tried.stderr.strip()
+        raise SchemaError(f"{file} cannot be loaded: {where}")
 
 
 _TRIAL = """

@@ -15,7 +15,6 @@ import capnp
 from . import _kj, _sockets, _transport
 from .address import Address
 from .client import MESSAGE_BYTES_MAX
-from .errors import Disconnected
 
 _log = logging.getLogger("shipmate")
 
@@ -94,7 +93,7 @@ class Server:
         try:
             words = self._message_bytes_max // 8
             rpc = capnp.TwoPartyServer(stream, bootstrap=self._bootstrap(), traversal_limit_in_words=words)
-            with contextlib.suppress(Disconnected):
+            with contextlib.suppress(capnp.KjException):
                 await rpc.on_disconnect()
         finally:
             transport.close()
