@@ -33,7 +33,7 @@ class Printer(mailbox.Subscriber.Server):
 
 async def main(address: str) -> None:
     async with shipmate.connect(address) as connection:
-        opened = await connection.bootstrap(mailbox.Mailbox).open(name="soundings", capacity=10)
+        opened = await connection.bootstrap(mailbox.Mailbox).open("soundings", 10)
         if not opened.opened:
             sys.exit(f"the mailbox was refused: {opened.refusal}")
         printer = Printer()

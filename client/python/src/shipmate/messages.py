@@ -25,7 +25,7 @@ from typing import Any, Protocol, Self
 from . import _sockets
 from .address import Address
 from .client import CONNECT_SECONDS
-from .errors import Disconnected, ProtocolError
+from .errors import AddressError, Disconnected, ProtocolError
 
 MESSAGE_BYTES_MAX = 64 << 20
 SEGMENTS_MAX = 512
@@ -36,7 +36,11 @@ _QUEUE_BYTES = 64 << 10
 
 async def send_to(address: str | Address, struct: Any, *, timeout: float = CONNECT_SECONDS) -> Sender:
     """Connects to a receiver of messages of this struct of a schema. Raises `Unreachable` when there is none."""
-    connected = await _sockets.connect(Address.parse(str(address)), timeout)
+    address = Address.parse(str(address))
+    if address.transport == "pipe":
+        # There a message travels in the named pipe itself, and what connects is for calls.
+        raise AddressError(f"{address}: Python sends messages to other addresses; `shipmate send` writes named pipes")
+    connected = await _sockets.connect(address, timeout)
     _, writer = await asyncio.open_connection(sock=connected)
     writer.transport.set_write_buffer_limits(_QUEUE_BYTES)
     return Sender(writer, struct)

@@ -42,9 +42,9 @@ class Stream:
         self._answered = asyncio.Event()
         self._error: BaseException | None = None
 
-    async def __call__(self, **fields: Any) -> None:
+    async def __call__(self, *values: Any, **fields: Any) -> None:
         """Sends a call. Waits for room in the window, and not for the answer."""
-        request = self._request(**fields)
+        request = self._request(*values, **fields)
         size = 8 * request.total_size.word_count
         while self._bytes and self._bytes + size > self._window_bytes and self._error is None:
             await self._next_answer()
