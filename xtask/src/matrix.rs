@@ -129,6 +129,7 @@ impl Server {
     fn start(address: &str) -> Result<Self> {
         let mut process = Killed(
             Command::new("target/debug/shipmated")
+                .env("RUST_LOG", "warn")
                 .args(["--until-stdin-ends", "--listen", &format!("{address}=conformance")])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
