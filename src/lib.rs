@@ -6,6 +6,7 @@
 //!   message  (one-way)         unix:/path
 //!                              pipe:/path   (FIFOs)
 //!                              shm:/path    (shared memory)
+//!                              auto:/path   (shared memory, or else the Unix socket)
 //! ```
 //!
 //! A **call** is Cap'n Proto RPC: capabilities, promise pipelining, callbacks, cancellation. A **message**

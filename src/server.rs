@@ -253,7 +253,7 @@ impl Shard {
 async fn run_shard(mut assigned: mpsc::UnboundedReceiver<Assigned>, options: ServerOptions, stop: CancellationToken) {
     let connections = TaskTracker::new();
     while let Some(Assigned { accepted, bootstrap, _place }) = assigned.recv().await {
-        let span = tracing::info_span!("connection", peer = %accepted.peer);
+        let span = tracing::info_span!("connection", peer = tracing::field::Empty);
         let (options, stop) = (options.clone(), stop.clone());
         let serve = async move {
             serve_connection(accepted, bootstrap, options, stop).await;
@@ -266,10 +266,18 @@ async fn run_shard(mut assigned: mpsc::UnboundedReceiver<Assigned>, options: Ser
 }
 
 async fn serve_connection(accepted: Accepted, bootstrap: Bootstrap, options: ServerOptions, stop: CancellationToken) {
-    let stream = match accepted.attach() {
-        Ok(stream) => stream,
-        Err(error) => return warn!(%error, "a connection was not attached"),
+    let peer = accepted.peer.clone();
+    let attached = tokio::select! {
+        attached = accepted.attach() => attached,
+        () = stop.cancelled() => return,
     };
+    let stream = match attached {
+        Ok(stream) => stream,
+        Err(error @ Error::Os { .. }) => return warn!(%peer, %error, "a connection was not attached"),
+        // A client that cannot shake hands is nobody else's concern.
+        Err(error) => return debug!(%peer, %error, "a handshake failed"),
+    };
+    tracing::Span::current().record("peer", tracing::field::display(&stream.peer));
     debug!("open");
     let bootstrap = bootstrap(&stream.peer);
     let connection = serve_stream(stream, bootstrap, &options);

@@ -26,6 +26,8 @@ mod kind;
 mod message;
 mod skeleton;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::rc::{Rc, Weak};

@@ -44,7 +44,7 @@ struct State {
     reader: FrameReader,
     writer: FrameWriter<Message>,
     gate: Gate,
-    /// Messages that were read wait to be handled, so what is sent waits to be written.
+    /// Messages that were read are being handled, so what is sent waits to be written.
     corked: bool,
     /// While corked, this many queued messages are written nonetheless.
     cork_messages: usize,
@@ -312,13 +312,14 @@ impl State {
         }
     }
 
-    /// Hands on a message that was read already, and corks while more of them wait.
+    /// Hands on a message that was read already, and corks until the engine comes for the next and there is
+    /// none: by then it has handled this one, and its reply goes out with the others.
     fn take_message(&mut self) -> Result<Option<Incoming>> {
         if let Some(error) = &self.failure {
             return Err(error.clone());
         }
         let message = self.next_message()?;
-        self.corked = message.is_some() && self.reader.is_ready();
+        self.corked = message.is_some();
         Ok(message)
     }
 

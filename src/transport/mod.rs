@@ -10,13 +10,15 @@
 //!   held.
 //! - **push back**: a write that the peer does not read becomes pending after a bounded number of bytes.
 //! - **cross threads before use**: what a listener accepts ([`Accepted`]) belongs to no runtime until
-//!   [`Accepted::attach`] is called on the thread that will serve it.
+//!   [`Accepted::attach`] is called on the thread that will serve it. What a stream needs of its peer before
+//!   that, and has to wait for, is done there too, so that no peer holds another up.
 //! - **leave nothing behind**: a listener that is dropped removes the names that it made, and those only;
 //!   one that finds the names of a dead server replaces them; one that finds a live server refuses.
 //!
 //! A transport knows nothing of Cap'n Proto: frames and calls are above it, in `rpc` and
 //! [`message`](crate::message). What else than bytes it may have to offer is in [`half`].
 
+pub mod auto;
 pub mod half;
 pub mod memory;
 mod names;
@@ -30,11 +32,12 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 
 pub use half::{ReadHalf, WriteHalf};
 
-use crate::{Address, Limits, Result};
+use crate::{Address, Error, Limits, Result};
 
 /// A connected stream of bytes, on the runtime of this thread.
 pub struct Stream {
@@ -88,9 +91,9 @@ pub struct Credentials {
 
 /// A connection that was accepted and belongs to no runtime yet.
 pub struct Accepted {
-    /// Who the peer is.
+    /// Who the peer is, as far as is known before it is attached: the transport may change then.
     pub peer: Peer,
-    attach: Box<dyn FnOnce() -> io::Result<(ReadHalf, WriteHalf)> + Send>,
+    attach: Box<dyn FnOnce(Peer) -> BoxFuture<'static, Result<Stream>> + Send>,
 }
 
 /// Accepts connections at one address.
@@ -112,6 +115,9 @@ pub struct ListenOptions {
     pub backlog: i32,
     /// How long a peer may take over a handshake, for the transports that have one.
     pub handshake_timeout: Duration,
+    /// On a Unix socket, whether a client that asks for shared memory gets it (see [`Address::Auto`]); other
+    /// clients see no difference. At an `auto:` address it does in any case.
+    pub upgrade: bool,
     /// Over shared memory: how long a thread that waits for a peer looks before it sleeps. It answers in
     /// a fraction of the time then, and is busy for as long, so it is for machines with processors to
     /// spare. Zero, the default, never spins.
@@ -132,7 +138,14 @@ pub struct Connecting {
 impl Default for ListenOptions {
     fn default() -> Self {
         let handshake_timeout = crate::Limits::DEFAULT.handshake_timeout;
-        ListenOptions { mode: 0o600, backlog: 1024, handshake_timeout, spin: Duration::ZERO, tier: Tier::Copy }
+        ListenOptions {
+            mode: 0o600,
+            backlog: 1024,
+            handshake_timeout,
+            upgrade: true,
+            spin: Duration::ZERO,
+            tier: Tier::Copy,
+        }
     }
 }
 
@@ -145,7 +158,9 @@ pub async fn listen(address: &Address, options: &ListenOptions) -> Result<Box<dy
 pub async fn listen_within(address: &Address, options: &ListenOptions, limits: &Limits) -> Result<Box<dyn Listener>> {
     Ok(match address {
         Address::Tcp { host, port } => Box::new(tcp::listen(host, *port, options).await?),
-        Address::Unix(_) | Address::UnixAbstract(_) => Box::new(unix::listen(address, options)?),
+        Address::Unix(_) | Address::UnixAbstract(_) | Address::Auto(_) => {
+            Box::new(unix::listen(address, options, limits)?)
+        }
         Address::Pipe(path) => Box::new(pipe::listen(path, options)?),
         Address::Shm(_) => Box::new(shm::listen(address, options, limits)?),
     })
@@ -163,19 +178,31 @@ pub async fn connect_within(address: &Address, options: &Connecting, limits: &Li
         Address::Unix(_) | Address::UnixAbstract(_) => unix::connect(address).await,
         Address::Pipe(path) => pipe::connect(path).await,
         Address::Shm(_) => shm::connect(address, options, limits).await,
+        Address::Auto(_) => auto::connect(address, options, limits).await,
     }
 }
 
 impl Accepted {
     /// What a listener gives: the peer, and how to attach its stream to the current runtime.
     pub fn new(peer: Peer, attach: impl FnOnce() -> io::Result<(ReadHalf, WriteHalf)> + Send + 'static) -> Self {
-        Accepted { peer, attach: Box::new(attach) }
+        Accepted::settling(peer, move |peer| {
+            let attached = attach().map_err(|e| Error::os("attach a connection", e));
+            ready(attached.map(|(reader, writer)| Stream { reader, writer, peer }))
+        })
     }
 
-    /// Attaches the stream to the runtime of this thread.
-    pub fn attach(self) -> Result<Stream> {
-        let (reader, writer) = (self.attach)().map_err(|e| crate::Error::os("attach a connection", e))?;
-        Ok(Stream { reader, writer, peer: self.peer })
+    /// The same for a stream that waits for something of the peer first.
+    pub fn settling<F>(peer: Peer, settle: impl FnOnce(Peer) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<Stream>> + Send + 'static,
+    {
+        Accepted { peer, attach: Box::new(move |peer| settle(peer).boxed()) }
+    }
+
+    /// Attaches the stream to the runtime of this thread. It may wait for the peer, though not for long:
+    /// [`ListenOptions::handshake_timeout`].
+    pub async fn attach(self) -> Result<Stream> {
+        (self.attach)(self.peer).await
     }
 }
 

@@ -81,7 +81,7 @@ async fn connected(address: &Address) -> (Stream, Stream) {
     let mut listener = transport::listen(address, &ListenOptions::default()).await.unwrap();
     let address = listener.address().clone();
     let (near, accepted) = tokio::join!(transport::connect(&address), listener.accept());
-    (near.unwrap(), accepted.unwrap().attach().unwrap())
+    (near.unwrap(), accepted.unwrap().attach().await.unwrap())
 }
 
 pub(crate) async fn multiply(arith: &arith::Client, a: i64, b: i64) {

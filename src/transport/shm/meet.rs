@@ -12,9 +12,8 @@
 //!
 //! From then on the socket carries bells, and descriptors of blobs with some of them, and its end is the peer's death.
 
-use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -23,7 +22,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::pool::{Budget, Pool};
+use super::pool::{Budget, Budgets, Pool};
 use super::stream::{Reader, Writer};
 use super::{Consumer, Producer, Region, doorbell, layout, link, passing};
 use crate::transport::names::OwnedName;
@@ -36,12 +35,22 @@ const RING_BYTES: usize = 256 << 10;
 const HANDSHAKES_MAX: usize = 64;
 
 const HELLO_BYTES: usize = 24;
-const MAGIC: &[u8; 12] = b"SHIPMATE-SHM";
+/// What a hello begins with.
+pub(in crate::transport) const HELLO_MAGIC: &[u8; 12] = b"SHIPMATE-SHM";
 const VERSION: u32 = 1;
 /// What a hello counts blobs in.
 const UNIT_BYTES: usize = 64 << 10;
 
-/// What a side says of itself, and what both have in common.
+/// What a listener offers to all that connect, or a client to a server.
+#[derive(Clone)]
+pub(in crate::transport) struct Offer {
+    spin: Duration,
+    tier: Tier,
+    bytes_max: usize,
+    budgets: Arc<Budgets>,
+}
+
+/// What a side says to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Terms {
     spin: Duration,
@@ -57,25 +66,19 @@ struct Shm {
     listener: UnixListener,
     address: Address,
     handshake_timeout: Duration,
-    terms: Terms,
-    bytes_per_user_max: usize,
-    /// What each user's connections have of blobs that were made here.
-    budgets: HashMap<u32, Weak<Budget>>,
+    offer: Offer,
     handshakes: JoinSet<Result<Accepted>>,
 }
 
 /// Listens on the Unix socket of an address.
 pub fn listen(address: &Address, options: &ListenOptions, limits: &Limits) -> Result<impl Listener + use<>> {
     let (file, listener) = unix::bind(address, options)?;
-    let ListenOptions { handshake_timeout, spin, tier, .. } = *options;
     Ok(Shm {
         _file: file,
         listener,
         address: address.clone(),
-        handshake_timeout,
-        terms: Terms { spin, tiers: up_to(tier), bytes_max: limits.shared_bytes_max },
-        bytes_per_user_max: limits.shared_bytes_per_user_max,
-        budgets: HashMap::new(),
+        handshake_timeout: options.handshake_timeout,
+        offer: Offer::listening(options, limits),
         handshakes: JoinSet::new(),
     })
 }
@@ -83,23 +86,23 @@ pub fn listen(address: &Address, options: &ListenOptions, limits: &Limits) -> Re
 /// Connects to the server at an address.
 pub async fn connect(address: &Address, options: &Connecting, limits: &Limits) -> Result<Stream> {
     let socket = unix::open(address).await?;
+    let offer = Offer::connecting(options, limits);
+    match timeout(Limits::DEFAULT.handshake_timeout, ask(socket, offer)).await {
+        Ok(met) => met.map_err(|error| explain(address, error)),
+        Err(_) => Err(Error::Unreachable { address: address.clone(), reason: "the server does not answer".into() }),
+    }
+}
+
+/// The client's part of the handshake.
+pub(in crate::transport) async fn ask(socket: UnixStream, offer: Offer) -> Result<Stream> {
     let mut peer = unix::peer(&socket, "shm");
-    let terms = Terms { spin: options.spin, tiers: up_to(options.tier), bytes_max: limits.shared_bytes_max };
-    let terms = terms.with(&peer);
-    let meet = async {
-        let (mine, file) = Region::create(RING_BYTES)?;
-        passing::send(&socket, &terms.hello(), &[file.as_fd()]).await?;
-        let (theirs, region) = receive_hello(&socket).await?;
-        Ok((link(mine, region), theirs))
-    };
-    let (ends, theirs) = match timeout(Limits::DEFAULT.handshake_timeout, meet).await {
-        Ok(met) => met.map_err(|error| explain(address, error))?,
-        Err(_) => {
-            return Err(Error::Unreachable { address: address.clone(), reason: "the server does not answer".into() });
-        }
-    };
-    peer.tier = Some(terms.tier_with(&theirs));
-    let (reader, writer) = halves(socket, ends, terms, theirs, Budget::new(usize::MAX));
+    let mine = offer.to(&peer);
+    let (region, file) = Region::create(RING_BYTES)?;
+    passing::send(&socket, &mine.hello(), &[file.as_fd()]).await?;
+    let (theirs, their_region) = receive_hello(&socket).await?;
+    peer.tier = Some(mine.tier_with(&theirs));
+    let budget = offer.budgets.of(&peer);
+    let (reader, writer) = halves(socket, link(region, their_region), mine, theirs, budget);
     Ok(Stream { reader, writer, peer })
 }
 
@@ -121,12 +124,9 @@ impl Listener for Shm {
                     },
                     socket = self.listener.accept(), if self.handshakes.len() < HANDSHAKES_MAX => {
                         let (socket, _) = socket.map_err(|e| Error::os("accept", e))?;
-                        let (limit, terms) = (self.handshake_timeout, self.terms);
-                        let peer = unix::peer(&socket, "shm");
-                        let budget = self.budget_of(&peer);
+                        let (limit, offer) = (self.handshake_timeout, self.offer.clone());
                         self.handshakes.spawn(async move {
-                            let answer = answer(socket, peer, terms, budget);
-                            timeout(limit, answer).await.unwrap_or(Err(Error::Deadline(limit)))
+                            timeout(limit, answer(socket, offer)).await.unwrap_or(Err(Error::Deadline(limit)))
                         });
                     }
                 }
@@ -136,31 +136,17 @@ impl Listener for Shm {
     }
 }
 
-impl Shm {
-    /// What the connections of the peer's user share.
-    fn budget_of(&mut self, peer: &Peer) -> Arc<Budget> {
-        let fresh = || Budget::new(self.bytes_per_user_max);
-        let Some(credentials) = peer.credentials else { return fresh() };
-        if let Some(budget) = self.budgets.get(&credentials.uid).and_then(Weak::upgrade) {
-            return budget;
-        }
-        let budget = fresh();
-        self.budgets.retain(|_, budget| budget.strong_count() > 0);
-        self.budgets.insert(credentials.uid, Arc::downgrade(&budget));
-        budget
-    }
-}
-
 /// The server's part of the handshake.
-async fn answer(socket: UnixStream, mut peer: Peer, terms: Terms, budget: Arc<Budget>) -> Result<Accepted> {
-    let terms = terms.with(&peer);
-    let (theirs, region) = receive_hello(&socket).await?;
-    let (mine, file) = Region::create(RING_BYTES)?;
-    passing::send(&socket, &terms.hello(), &[file.as_fd()]).await?;
-    peer.tier = Some(terms.tier_with(&theirs));
-    let ends = link(mine, region);
+pub(in crate::transport) async fn answer(socket: UnixStream, offer: Offer) -> Result<Accepted> {
+    let mut peer = unix::peer(&socket, "shm");
+    let mine = offer.to(&peer);
+    let (theirs, their_region) = receive_hello(&socket).await?;
+    let (region, file) = Region::create(RING_BYTES)?;
+    passing::send(&socket, &mine.hello(), &[file.as_fd()]).await?;
+    peer.tier = Some(mine.tier_with(&theirs));
+    let (ends, budget) = (link(region, their_region), offer.budgets.of(&peer));
     let socket = socket.into_std().map_err(|e| Error::os("accept", e))?;
-    Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(socket)?, ends, terms, theirs, budget))))
+    Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(socket)?, ends, mine, theirs, budget))))
 }
 
 async fn receive_hello(socket: &UnixStream) -> Result<(Terms, Region)> {
@@ -188,14 +174,30 @@ fn halves(
     (reader, WriteHalf::with_pool(Writer::new(pool.clone(), writes), pool))
 }
 
-impl Terms {
-    /// Towards this peer: who is not of the same user is not trusted.
-    fn with(self, peer: &Peer) -> Self {
-        let own = rustix::process::geteuid().as_raw();
-        let same = peer.credentials.is_some_and(|credentials| credentials.uid == own);
-        Terms { tiers: if same { self.tiers } else { self.tiers & up_to(Tier::Sealed) }, ..self }
+impl Offer {
+    /// What a listener offers.
+    pub(in crate::transport) fn listening(options: &ListenOptions, limits: &Limits) -> Self {
+        let ListenOptions { spin, tier, .. } = *options;
+        let budgets = Arc::new(Budgets::new(limits.shared_bytes_per_user_max));
+        Offer { spin, tier, bytes_max: limits.shared_bytes_max, budgets }
     }
 
+    /// What a client offers.
+    pub(in crate::transport) fn connecting(options: &Connecting, limits: &Limits) -> Self {
+        let Connecting { spin, tier } = *options;
+        Offer { spin, tier, bytes_max: limits.shared_bytes_max, budgets: Arc::new(Budgets::new(usize::MAX)) }
+    }
+
+    /// What of it this peer is offered: who is not of the same user is not trusted.
+    fn to(&self, peer: &Peer) -> Terms {
+        let own = rustix::process::geteuid().as_raw();
+        let same = peer.credentials.is_some_and(|credentials| credentials.uid == own);
+        let tier = if same { self.tier } else { self.tier.min(Tier::Sealed) };
+        Terms { spin: self.spin, tiers: up_to(tier), bytes_max: self.bytes_max }
+    }
+}
+
+impl Terms {
     /// The strongest tier that both sides take.
     fn tier_with(&self, theirs: &Terms) -> Tier {
         let both = self.tiers & theirs.tiers;
@@ -206,7 +208,7 @@ impl Terms {
     fn hello(&self) -> [u8; HELLO_BYTES] {
         let mut hello = [0; HELLO_BYTES];
         let units = u32::try_from(self.bytes_max / UNIT_BYTES).unwrap_or(u32::MAX);
-        hello[..12].copy_from_slice(MAGIC);
+        hello[..12].copy_from_slice(HELLO_MAGIC);
         hello[12..16].copy_from_slice(&VERSION.to_le_bytes());
         hello[16..20].copy_from_slice(&self.tiers.to_le_bytes());
         hello[20..24].copy_from_slice(&units.to_le_bytes());
@@ -216,7 +218,7 @@ impl Terms {
     fn parse(hello: &[u8; HELLO_BYTES]) -> Result<Self> {
         let word = |at: usize| u32::from_le_bytes([hello[at], hello[at + 1], hello[at + 2], hello[at + 3]]);
         let refuse = |what: String| Err(Error::Protocol { what });
-        if &hello[..12] != MAGIC {
+        if &hello[..12] != HELLO_MAGIC {
             let what = "it does not speak Shipmate's shared memory; is this the address of a unix: server?";
             return refuse(what.into());
         }

@@ -32,7 +32,7 @@ async fn pair(client: Tier, server: Tier, limits: &Limits) -> (Stream, Stream) {
     let mut listener = listen_within(&address, &options, limits).await.unwrap();
     let connecting = Connecting { tier: client, ..Default::default() };
     let (connected, accepted) = in_time(async {
-        tokio::join!(connect_within(&address, &connecting, limits), async { listener.accept().await?.attach() })
+        tokio::join!(connect_within(&address, &connecting, limits), async { listener.accept().await?.attach().await })
     })
     .await;
     (connected.unwrap(), accepted.unwrap())
@@ -222,7 +222,9 @@ async fn the_connections_of_a_user_share_a_budget() {
     for _ in 0..2 {
         let (client, server) = in_time(async {
             let connecting = Connecting::default();
-            tokio::join!(connect_within(&address, &connecting, &limits), async { listener.accept().await?.attach() })
+            tokio::join!(connect_within(&address, &connecting, &limits), async {
+                listener.accept().await?.attach().await
+            })
         })
         .await;
         sides.push((client.unwrap(), server.unwrap().writer));
@@ -234,7 +236,7 @@ async fn the_connections_of_a_user_share_a_budget() {
     drop((sides, pools));
     let (_client, server) = in_time(async {
         let connecting = Connecting::default();
-        tokio::join!(connect_within(&address, &connecting, &limits), async { listener.accept().await?.attach() })
+        tokio::join!(connect_within(&address, &connecting, &limits), async { listener.accept().await?.attach().await })
     })
     .await;
     assert!(server.unwrap().writer.pool().unwrap().allocate(200 << 10).is_some(), "what is gone is given back");
@@ -270,7 +272,8 @@ impl Rogue {
             (socket, producer, consumer.mine())
         };
         let ((socket, producer, mine), theirs) =
-            in_time(async { tokio::join!(client, async { listener.accept().await.unwrap().attach().unwrap() }) }).await;
+            in_time(async { tokio::join!(client, async { listener.accept().await.unwrap().attach().await.unwrap() }) })
+                .await;
         Rogue { socket, producer, theirs, mine }
     }
 
