@@ -14,6 +14,7 @@ mod hostile;
 mod lifetime;
 mod limits;
 mod mailbox;
+mod memory;
 mod message;
 mod stock;
 mod tiers;

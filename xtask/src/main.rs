@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo demo`, `cargo ci` and `cargo xtask schema`.
+//! The project's own commands: `cargo demo`, `cargo ci`, `cargo xtask schema` and `cargo xtask sanitize`.
 
 #[path = "../../schema/compiled/digest.rs"]
 mod digest;
@@ -11,7 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 const USAGE: &str = "\
 cargo demo [ARGS]     build both programs and run `shipmate demo` with these arguments
 cargo ci              install what the tests need, then check formatting, lints and docs and run all tests
-cargo xtask schema    compile schema/*.capnp with the `capnp` tool and check in the result";
+cargo xtask schema    compile schema/*.capnp with the `capnp` tool and check in the result
+cargo xtask sanitize  run what is hostile to shared memory where every access is watched: AddressSanitizer with
+                      a nightly compiler, or else valgrind";
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask/ lies in the root")?;
@@ -21,6 +23,7 @@ fn main() -> Result<()> {
         ["demo", rest @ ..] => demo(rest),
         ["ci"] => ci(),
         ["schema"] => schema(),
+        ["sanitize"] => sanitize(),
         _ => bail!("usage:\n{USAGE}"),
     }
 }
@@ -49,7 +52,6 @@ fn ci() -> Result<()> {
 
 /// What the tests need beyond Rust: the `capnp` tool and its standard imports.
 fn install_tools() -> Result<()> {
-    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if is_there("capnp") {
         return Ok(());
     }
@@ -60,6 +62,35 @@ fn install_tools() -> Result<()> {
         run(line[0], &line[1..])?;
     }
     Ok(())
+}
+
+/// The tests of dead and hostile peers over shared memory, with an allocator that does not hide a wrong access.
+fn sanitize() -> Result<()> {
+    // Optimized, for a test of hostility is one of speed, but with all checks on.
+    let test = ["test", "--profile", "sanitize", "--no-default-features", "--features", "cli,server"];
+    let nightly = Command::new("rustup").args(["run", "nightly", "rustc", "-vV"]).output();
+    match nightly {
+        Ok(output) if output.status.success() => {
+            let output = String::from_utf8(output.stdout)?;
+            let host = output.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+            // With a target of its own, build scripts are not instrumented.
+            let test = [&["run", "nightly", "cargo"], &test[..], &["--target", host]].concat();
+            let address = [("RUSTFLAGS", "-Zsanitizer=address"), ("CARGO_TARGET_DIR", "target/asan")];
+            run_with("rustup", &[&test[..], &["--test", "shm_death"]].concat(), &address)?;
+            // The models have memory of their own, and loom keeps some of it.
+            let parts = ["--lib", "transport::shm", "--", "--skip", "tests::model"];
+            run_with("rustup", &[&test[..], &parts].concat(), &address)
+        }
+        _ if is_there("valgrind") => {
+            let valgrind = [("SHIPMATE_TEST_UNDER", "valgrind --quiet --error-exitcode=99")];
+            run_with("cargo", &[&test[..], &["--test", "shm_death", "hostile"]].concat(), &valgrind)
+        }
+        _ => bail!("this takes a nightly compiler (`rustup toolchain install nightly`) or valgrind; install either"),
+    }
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
 }
 
 fn is_root() -> bool {

@@ -43,7 +43,7 @@ mod tests;
 
 pub(crate) use arena::Arena;
 pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
-pub(super) use meet::{HELLO_MAGIC, Offer, answer, ask};
+pub(super) use meet::{HELLO_MAGIC, Host, Terms, ask};
 pub use meet::{connect, listen};
 pub(crate) use pool::Pool;
 pub use region::Region;

@@ -122,7 +122,7 @@ pub(super) fn run_books(script: &[u8]) {
         let mut next = || u64::from(script.next().unwrap_or(0));
         let done = match action % 6 {
             0 => borrower.attach(id, next() % 20 * 4096 + next() / 250, action % 4 == 0, |_| Ok(())),
-            1 => borrower.borrow(id, next() * 1024, next() * 1024 << (action % 40)).map(|lent| held.push(lent)),
+            1 => borrower.borrow(id, next() * 1024, (next() * 1024) << (action % 40)).map(|lent| held.push(lent)),
             2 => borrower.detach(id),
             3 => {
                 if !held.is_empty() {

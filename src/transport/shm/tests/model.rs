@@ -202,6 +202,7 @@ fn a_blob_is_written_again_only_when_it_was_read() {
         let reader = {
             let (blob, theirs) = (blob.clone(), theirs.clone());
             loom::thread::spawn(move || {
+                #[allow(clippy::arc_with_non_send_sync, reason = "see `Words`")]
                 let mut borrower: Borrower<(), Words> = Borrower::new(usize::MAX, Arc::new(theirs));
                 borrower.attach(0, 4096, false, |_| Ok(())).unwrap();
                 let lent = borrower.borrow(0, 0, 8).unwrap();
