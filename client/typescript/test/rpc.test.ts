@@ -285,6 +285,14 @@ test("more calls at once than allowed are refused, and the connection goes on", 
   await again;
 });
 
+test("an object in a call that cannot be sent is not kept", TIMEOUT, async (t) => {
+  const { client } = pair(t, unusual({}), { limits: { frameBytesMax: 1000 } });
+  const object = { client: () => ({}), disposed: 0, [Symbol.dispose]: () => void object.disposed++ };
+  const inners = Array.from({ length: 100 }, () => Unusual_Inner.serve(object));
+  await assert.rejects(client.bootstrap(Unusual).list({ inners }), LimitError);
+  assert.equal(object.disposed, 1);
+});
+
 test("what is too large is not sent, and the connection goes on", TIMEOUT, async (t) => {
   const big: Partial<Unusual$Server> = { big: ({ bytes }) => ({ data: new Uint8Array(bytes) }) };
   const limits = { frameBytesMax: 100_000 };

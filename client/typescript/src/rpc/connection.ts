@@ -117,15 +117,18 @@ export class Connection {
   /** Calls an object of the peer. */
   sendCall(request: Request, target: Target): Answer {
     const { call } = request.fresh();
+    let exported: number[] = [];
     try {
       this.#checkQueue(request.bytes);
       return this.#ask((id) => {
         call.questionId = id;
         writeTarget(call._initTarget(), target);
-        this.#writeCapabilities(call.params);
+        exported = this.#writeCapabilities(call.params);
         return call;
       });
     } catch (error) {
+      // It was not sent, so that the peer gives nothing back.
+      for (const id of exported) this.#exports.release(id, 1);
       return new FailedAnswer(asError(error));
     }
   }
