@@ -24,8 +24,6 @@ final class FileWriter {
     code.add("// Generated from %s by shipmate-generator. Do not edit.", file.displayName());
     code.add("package %s;\n", names.packageOf(file));
     code.document(comments(file).node());
-    // The runtime's own names and its raw types are not for us to choose.
-    code.add("@SuppressWarnings(\"all\")");
     code.add("public final class %s {", names.outerClass(file));
     code.add("private %s() {}", names.outerClass(file));
     nested(file);

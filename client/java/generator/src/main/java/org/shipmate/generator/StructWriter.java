@@ -256,15 +256,18 @@ final class StructWriter {
         code.add("_clearPointerField(%d);", field.offset());
       } else if (field.type().kind() != Kind.VOID) {
         String accessor = Types.accessor(field.type().kind());
-        String zero =
-            field.type().kind() == Kind.BOOL ? "false" : "(" + accessorType(field) + ") 0";
-        code.add("_set%sField(%d, %s);", accessor, field.offset(), zero);
+        code.add("_set%sField(%d, %s);", accessor, field.offset(), zero(field.type().kind()));
       }
     }
   }
 
-  private static String accessorType(Field field) {
-    return field.type().kind() == Kind.ENUM ? "short" : Types.primitive(field.type().kind());
+  private static String zero(Kind kind) {
+    return switch (kind) {
+      case BOOL -> "false";
+      case INT8, UINT8 -> "(byte) 0";
+      case INT16, UINT16, ENUM -> "(short) 0";
+      default -> "0";
+    };
   }
 
   private void pointer(Field field, String comment) {

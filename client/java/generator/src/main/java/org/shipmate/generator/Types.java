@@ -131,7 +131,12 @@ final class Types {
       case DATA -> "org.capnproto.DataList." + side;
       case ENUM -> "org.capnproto.EnumList." + side + inner;
       case STRUCT -> "org.capnproto.StructList." + side + inner;
-      case LIST -> "org.capnproto.ListList." + side + inner;
+      case LIST -> {
+        if (element.element().kind().ordinal() >= Kind.INTERFACE.ordinal()) {
+          throw new GeneratorException("a list of lists of capabilities cannot be had in Java");
+        }
+        yield "org.capnproto.ListList." + side + inner;
+      }
       case INTERFACE, CAPABILITY -> "org.shipmate.rpc.CapabilityList." + side + inner;
       case ANY_POINTER ->
           throw new GeneratorException(
