@@ -137,7 +137,8 @@ final class InterfaceWriter {
   }
 
   private static String setter(Field field) {
-    return "_params.set%s(%s);".formatted(Names.title(field.name()), Names.variable(field.name()));
+    return "_params.set%s(%s);"
+        .formatted(Names.accessor(field.name()), Names.variable(field.name()));
   }
 
   private static boolean isStream(Method method) {
@@ -188,7 +189,7 @@ final class InterfaceWriter {
     String parents =
         body.superclasses().isEmpty()
             ? "org.shipmate.rpc.Server"
-            : body.superclasses().stream()
+            : parents().stream()
                 .map(id -> names.full(id) + ".Server")
                 .collect(Collectors.joining(", "));
     boolean single = body.methods().size() == 1 && body.superclasses().isEmpty();
@@ -212,6 +213,22 @@ final class InterfaceWriter {
     code.add("}");
   }
 
+  /** What it extends, without those that another of them extends too. */
+  private List<Long> parents() {
+    return body.superclasses().stream()
+        .filter(
+            id ->
+                body.superclasses().stream()
+                    .noneMatch(other -> !other.equals(id) && extendsToo(schema.node(other), id)))
+        .toList();
+  }
+
+  private boolean extendsToo(Node node, long id) {
+    return ((Interface) node.body())
+        .superclasses().stream()
+            .anyMatch(parent -> parent == id || extendsToo(schema.node(parent), id));
+  }
+
   private void dispatch() {
     code.add(
         """
@@ -221,7 +238,7 @@ final class InterfaceWriter {
         if (interfaceId != ID) {
         """);
     List<String> parents =
-        body.superclasses().stream()
+        parents().stream()
             .map(id -> names.full(id) + ".Server.super.dispatch(interfaceId, method, call)")
             .toList();
     code.add("return %s;\n}", parents.isEmpty() ? "false" : String.join(" || ", parents));
@@ -229,10 +246,10 @@ final class InterfaceWriter {
     for (int number = 0; number < body.methods().size(); number++) {
       Method method = body.methods().get(number);
       code.add(
-          "case %d -> %s(call.as(%s.factory, %s.factory));",
+          "case %d -> {\n%s(call.as(%s.factory, %s.factory));\nreturn true;\n}",
           number, Names.method(method.name()), names.full(method.params()), resultsName(method));
     }
-    code.add("default -> {\nreturn false;\n}\n}\nreturn true;\n}");
+    code.add("default -> {\nreturn false;\n}\n}\n}");
   }
 
   private String invocationType(Method method) {

@@ -139,9 +139,14 @@ final class Names {
     return full.substring(full.lastIndexOf('.') + 1);
   }
 
-  /** As in {@code getThing}. */
+  /** As in {@code Thing}. */
   static String title(String name) {
     return Character.toUpperCase(name.charAt(0)) + name.substring(1);
+  }
+
+  /** A field in its methods' names, as in {@code getThing}; {@code getClass} is Java's. */
+  static String accessor(String field) {
+    return field.equals("class") ? "Class_" : title(field);
   }
 
   /** As in {@code SOME_THING}. */

@@ -158,7 +158,7 @@ final class StructWriter {
     for (Field field : unionByNumber()) {
       code.add(
           "\npublic boolean is%s() {\nreturn _getShortField(%d) == (short) %d;\n}",
-          Names.title(field.name()), struct.discriminantOffset(), field.discriminant());
+          Names.accessor(field.name()), struct.discriminantOffset(), field.discriminant());
     }
   }
 
@@ -236,7 +236,7 @@ final class StructWriter {
     String group = names.full(field.group());
     String create = "new %s.Builder(%s)".formatted(group, CREATE_ARGUMENTS);
     getter(field, comment, group + ".Builder", create);
-    code.add("\npublic %s.Builder init%s() {", group, Names.title(field.name()));
+    code.add("\npublic %s.Builder init%s() {", group, Names.accessor(field.name()));
     choose(field);
     clear((Struct) schema.node(field.group()).body());
     code.add("return %s;\n}", create);
@@ -276,7 +276,7 @@ final class StructWriter {
     String factory = types.factory(type);
     has(field);
     document(field, comment);
-    code.add("public %s get%s() {", builder, Names.title(field.name()));
+    code.add("public %s get%s() {", builder, Names.accessor(field.name()));
     check(field);
     if (hasPointerDefault(field)) {
       code.add("if (_pointerFieldIsNull(%d)) {", field.offset());
@@ -304,14 +304,14 @@ final class StructWriter {
 
   private void setter(Field field, String comment, String type, String factory, String value) {
     document(field, comment);
-    code.add("public void set%s(%s value) {", Names.title(field.name()), type);
+    code.add("public void set%s(%s value) {", Names.accessor(field.name()), type);
     choose(field);
     code.add("_setPointerField(%s, %d, %s);\n}", factory, field.offset(), value);
   }
 
   private void dataSetter(Field field, String comment, String factory) {
     document(field, comment);
-    code.add("public void set%s(byte[] value) {", Names.title(field.name()));
+    code.add("public void set%s(byte[] value) {", Names.accessor(field.name()));
     choose(field);
     code.add(
         "_initPointerField(%s, %d, value.length).asByteBuffer().put(value);\n}",
@@ -321,27 +321,27 @@ final class StructWriter {
   private void serverSetter(Field field, String comment) {
     String name = names.full(field.type().id());
     document(field, comment);
-    code.add("public void set%s(%s.Server value) {", Names.title(field.name()), name);
+    code.add("public void set%s(%s.Server value) {", Names.accessor(field.name()), name);
     code.add("try (%s.Client client = %s.serve(value)) {", name, name);
-    code.add("set%s(client);\n}\n}", Names.title(field.name()));
+    code.add("set%s(client);\n}\n}", Names.accessor(field.name()));
   }
 
   private void init(Field field, String type, String factory, String parameter, String size) {
-    code.add("\npublic %s init%s(%s) {", type, Names.title(field.name()), parameter);
+    code.add("\npublic %s init%s(%s) {", type, Names.accessor(field.name()), parameter);
     choose(field);
     code.add("return _initPointerField(%s, %d, %s);\n}", factory, field.offset(), size);
   }
 
   private void has(Field field) {
-    String inUnion = field.inUnion() ? "is%s() && ".formatted(Names.title(field.name())) : "";
+    String inUnion = field.inUnion() ? "is%s() && ".formatted(Names.accessor(field.name())) : "";
     code.add(
         "\npublic boolean has%s() {\nreturn %s!_pointerFieldIsNull(%d);\n}",
-        Names.title(field.name()), inUnion, field.offset());
+        Names.accessor(field.name()), inUnion, field.offset());
   }
 
   private void getter(Field field, String comment, String type, String expression) {
     document(field, comment);
-    code.add("public %s get%s() {", type, Names.title(field.name()));
+    code.add("public %s get%s() {", type, Names.accessor(field.name()));
     check(field);
     code.add("return %s;\n}", expression);
   }
@@ -363,8 +363,8 @@ final class StructWriter {
     getter(field, comment, type, "%s.of(%s)".formatted(type, value));
     code.add(
         "\n/** The number of {@link #get%s}, which a newer schema may know. */",
-        Names.title(field.name()));
-    code.add("public int get%sNumber() {", Names.title(field.name()));
+        Names.accessor(field.name()));
+    code.add("public int get%sNumber() {", Names.accessor(field.name()));
     check(field);
     code.add("return Short.toUnsignedInt(%s);\n}", value);
   }
@@ -373,14 +373,14 @@ final class StructWriter {
     Kind kind = field.type().kind();
     document(field, comment);
     if (kind == Kind.VOID) {
-      code.add("public void set%s() {", Names.title(field.name()));
+      code.add("public void set%s() {", Names.accessor(field.name()));
       choose(field);
       code.add("}");
       return;
     }
     String type = kind == Kind.ENUM ? names.full(field.type().id()) : Types.primitive(kind);
     String value = kind == Kind.ENUM ? "value.number()" : "value";
-    code.add("public void set%s(%s value) {", Names.title(field.name()), type);
+    code.add("public void set%s(%s value) {", Names.accessor(field.name()), type);
     choose(field);
     code.add(
         "_set%sField(%d, %s%s);\n}",
@@ -398,7 +398,7 @@ final class StructWriter {
         }
         """);
     for (Field field : struct.fields()) {
-      String title = Names.title(field.name());
+      String title = Names.accessor(field.name());
       if (field.isGroup() && types.leadsToCapability(field.group())) {
         String type = names.full(field.group()) + ".Pipeline";
         code.add("\npublic %s get%s() {\nreturn new %s(this);\n}", type, title, type);
@@ -444,7 +444,7 @@ final class StructWriter {
     if (field.inUnion()) {
       code.add(
           "assert is%s() : \"ask which() before a member of a union is read\";",
-          Names.title(field.name()));
+          Names.accessor(field.name()));
     }
   }
 

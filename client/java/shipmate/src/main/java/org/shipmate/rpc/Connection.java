@@ -129,8 +129,8 @@ public final class Connection implements AutoCloseable {
       abort(e.getMessage(), e);
     } catch (IOException e) {
       end(new DisconnectedException("the connection was lost: " + e.getMessage(), e));
-    } catch (RuntimeException | StackOverflowError e) {
-      // What damaged messages make the decoder throw.
+    } catch (RuntimeException | Error e) {
+      // What damaged messages make the decoder throw, which can be anything.
       abort("a message that cannot be read: " + e, e);
     } finally {
       end(new DisconnectedException("the connection has ended"));

@@ -2,11 +2,8 @@ package org.shipmate.rpc;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Consumer;
 import java.util.function.ObjIntConsumer;
 import org.capnproto.AnyPointer;
-import org.capnproto.BuilderArena;
-import org.capnproto.DecodeException;
 import org.capnproto.SegmentBuilder;
 import org.capnproto.SegmentReader;
 
@@ -16,20 +13,13 @@ import org.capnproto.SegmentReader;
  * message that is passed on.
  */
 final class PointerCopy {
-  private static final int STRUCT = 0;
-  private static final int LIST = 1;
-  private static final int NESTING_MAX = 64;
-  private static final int POINTERS = 6;
-  private static final int STRUCTS = 7;
-
   private PointerCopy() {}
 
   static void copy(AnyPointer.Reader from, AnyPointer.Builder to) {
     List<Place<SegmentReader>> places = new ArrayList<>();
     List<Reference> references = new ArrayList<>();
-    walk(
+    PointerWalk.walk(
         from.getAs(Place.READ),
-        NESTING_MAX,
         place -> {
           boolean capability = CapPointer.is(place.get());
           places.add(capability ? place : null);
@@ -44,7 +34,7 @@ final class PointerCopy {
     }
     // The copy has the same pointers in the same order.
     List<Place<SegmentReader>> copies = new ArrayList<>();
-    walk(to.asReader().getAs(Place.READ), NESTING_MAX, copies::add);
+    PointerWalk.walk(to.asReader().getAs(Place.READ), copies::add);
     forEach(
         places,
         (place, index) -> {
@@ -61,62 +51,5 @@ final class PointerCopy {
         action.accept(places.get(i), i);
       }
     }
-  }
-
-  private static void walk(
-      Place<SegmentReader> at, int nesting, Consumer<Place<SegmentReader>> visit) {
-    visit.accept(at);
-    long pointer = at.get();
-    if (pointer == 0 || CapPointer.is(pointer)) {
-      return;
-    }
-    if (nesting == 0) {
-      throw new DecodeException("a message that is nested too deeply, or in a circle");
-    }
-    Place.Target<SegmentReader> target = at.follow(PointerCopy::segment);
-    if ((target.pointer() & 3) == STRUCT) {
-      walkStruct(target.start(), target.pointer(), nesting, visit);
-    } else if ((target.pointer() & 3) == LIST) {
-      walkList(target.start(), target.pointer(), nesting, visit);
-    } else {
-      throw new DecodeException("a pointer of an unknown kind");
-    }
-  }
-
-  private static void walkStruct(
-      Place<SegmentReader> at, long pointer, int nesting, Consumer<Place<SegmentReader>> visit) {
-    int dataWords = (int) (pointer >>> 32) & 0xffff;
-    int pointers = (int) (pointer >>> 48);
-    for (int i = 0; i < pointers; i++) {
-      walk(new Place<>(at.segment(), at.word() + dataWords + i), nesting - 1, visit);
-    }
-  }
-
-  private static void walkList(
-      Place<SegmentReader> at, long pointer, int nesting, Consumer<Place<SegmentReader>> visit) {
-    int elements = (int) (pointer >>> 35);
-    switch ((int) (pointer >>> 32) & 7) {
-      case POINTERS -> {
-        for (int i = 0; i < elements; i++) {
-          walk(new Place<>(at.segment(), at.word() + i), nesting - 1, visit);
-        }
-      }
-      case STRUCTS -> {
-        long tag = at.get();
-        int words = ((int) (tag >>> 32) & 0xffff) + (int) (tag >>> 48);
-        for (int i = 0; i < (int) tag >>> 2 && words > 0; i++) {
-          walkStruct(new Place<>(at.segment(), at.word() + 1 + i * words), tag, nesting, visit);
-        }
-      }
-      default -> {}
-    }
-  }
-
-  private static SegmentReader segment(SegmentReader of, int id) {
-    if (of instanceof MessageArena.Segment received) {
-      return received.message.tryGetSegment(id);
-    }
-    BuilderArena arena = ((SegmentBuilder) of).getArena();
-    return arena.getSegment(id);
   }
 }

@@ -266,12 +266,13 @@ final class Session {
           exchange.releaseExport(
               message.getRelease().getId(),
               Integer.toUnsignedLong(message.getRelease().getReferenceCount()));
-      case DISEMBARGO -> disembargo(message.getDisembargo(), message);
-      default -> refuse(message);
+      case DISEMBARGO -> disembargo(message, arena);
+      default -> refuse(message, arena);
     }
   }
 
-  private void refuse(RpcSchema.Message.Reader message) {
+  private void refuse(RpcSchema.Message.Reader message, MessageArena arena) {
+    PointerWalk.walk(arena.root(Place.READ), place -> {});
     Outgoing refusal = new Outgoing();
     refusal.message.setUnimplemented(message);
     wire.add(refusal);
@@ -530,7 +531,8 @@ final class Session {
     }
   }
 
-  private void disembargo(RpcSchema.Disembargo.Reader message, RpcSchema.Message.Reader whole) {
+  private void disembargo(RpcSchema.Message.Reader whole, MessageArena arena) {
+    RpcSchema.Disembargo.Reader message = whole.getDisembargo();
     RpcSchema.Disembargo.Context.Reader context = message.getContext();
     switch (context.which()) {
       case SENDER_LOOPBACK -> loopBack(target(message.getTarget()), context.getSenderLoopback());
@@ -542,7 +544,7 @@ final class Session {
         embargoIds.free(context.getReceiverLoopback());
         later(() -> embargo.gate.resolve(embargo.target));
       }
-      default -> refuse(whole);
+      default -> refuse(whole, arena);
     }
   }
 
