@@ -45,10 +45,15 @@ abstract class Capability {
     released();
   }
 
+  /** What a stream into the object may have unanswered. */
+  long streamWindowBytes() {
+    return Limits.DEFAULT.streamWindowBytes();
+  }
+
   /** The flow control of the calls that are a stream. */
-  final synchronized StreamWindow stream(long windowBytes) {
+  final synchronized StreamWindow stream() {
     if (stream == null) {
-      stream = new StreamWindow(windowBytes);
+      stream = new StreamWindow(streamWindowBytes());
     }
     return stream;
   }

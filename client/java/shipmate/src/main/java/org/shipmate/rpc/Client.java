@@ -81,7 +81,7 @@ public class Client implements AutoCloseable {
       long interfaceId, int method, StructFactory<B, ?> params, Consumer<B> fill) {
     Capability capability = reference.capability();
     CallMessage call = CallMessage.build(interfaceId, method, params, fill);
-    StreamWindow window = capability.stream(Limits.DEFAULT.streamWindowBytes());
+    StreamWindow window = capability.stream();
     long bytes = call.bytes();
     try {
       Turns.await(window.acquire(bytes));

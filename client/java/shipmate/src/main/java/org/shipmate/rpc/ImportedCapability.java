@@ -25,6 +25,11 @@ final class ImportedCapability extends Capability {
   }
 
   @Override
+  long streamWindowBytes() {
+    return session.streamWindowBytes();
+  }
+
+  @Override
   void awaitRoom() {
     Capability known = target;
     if (known == null) {

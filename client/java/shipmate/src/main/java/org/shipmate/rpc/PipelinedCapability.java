@@ -27,6 +27,11 @@ final class PipelinedCapability extends Capability {
   }
 
   @Override
+  long streamWindowBytes() {
+    return session.streamWindowBytes();
+  }
+
+  @Override
   void awaitRoom() {
     Capability known = target;
     if (known == null) {

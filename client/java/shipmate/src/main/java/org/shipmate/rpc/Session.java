@@ -157,6 +157,10 @@ final class Session {
         });
   }
 
+  long streamWindowBytes() {
+    return limits.streamWindowBytes();
+  }
+
   void awaitRoom() {
     wire.awaitRoom();
   }
@@ -311,7 +315,9 @@ final class Session {
     Outgoing results = new Outgoing();
     AnyPointer.Builder content = results.message.initReturn().initResults().getContent();
     bootstrap.retain();
-    content.setAs(Client.factory, Client.factory.wrap(bootstrap));
+    try (Client client = Client.factory.wrap(bootstrap)) {
+      content.setAs(Client.factory, client);
+    }
     Deferred pending = new Deferred();
     pending.response.complete(new Response(content.asReader(), results));
     answer.pending = pending;
@@ -363,7 +369,9 @@ final class Session {
     if (answer == null) {
       throw new ProtocolException("it has used an answer that it has finished");
     }
-    return answer.pending.pipeline(Exchange.path(promised));
+    Capability capability = answer.promise(Exchange.path(promised)).capability();
+    capability.retain();
+    return capability;
   }
 
   /** Sends a call's outcome as soon as there is one. */
@@ -440,9 +448,7 @@ final class Session {
     if (finish.getReleaseResultCaps()) {
       answer.resultExports.forEach(id -> exchange.releaseExport(id, 1));
     }
-    if (answer.results != null) {
-      later(answer.results::closeReferences);
-    }
+    later(answer::closeReferences);
     if (!answer.returned) {
       leaveWork(answer);
       Outgoing message = new Outgoing();
@@ -582,6 +588,7 @@ final class Session {
           answers.values().stream()
               .filter(answer -> !answer.returned && answer.pending != null)
               .forEach(answer -> later(answer.pending::cancel));
+          answers.values().forEach(answer -> later(answer::closeReferences));
           answers.clear();
           embargoes.values().forEach(embargo -> later(() -> lift(embargo, error)));
           embargoes.clear();
