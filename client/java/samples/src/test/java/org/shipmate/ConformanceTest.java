@@ -96,6 +96,7 @@ final class ConformanceTest {
     String text = Files.readString(Path.of("../../README.md"));
     return text.substring(text.indexOf("| step |"))
         .lines()
+        .takeWhile(line -> line.startsWith("|"))
         .filter(line -> line.startsWith("| `"))
         .map(line -> "ok " + line.split("`")[1])
         .toList();
