@@ -9,9 +9,6 @@ final class PipelinedCapability extends Capability {
   /** Calls are on their way through the peer. Is guarded by the session's lock. */
   boolean used;
 
-  /** Nobody refers to it. Is guarded by the session's lock. */
-  boolean dropped;
-
   /** Is set once, under the session's lock. */
   volatile Capability target;
 

@@ -148,7 +148,6 @@ final class Session {
   void released(PipelinedCapability promise) {
     exclusively(
         () -> {
-          promise.dropped = true;
           promise.question.promises.remove(promise);
           if (promise.target != null) {
             later(promise.target::release);
@@ -198,22 +197,23 @@ final class Session {
   /** Tells all that wait for a question what has become of it. */
   private void settle(Question question, Response response, Throwable error) {
     question.outcome = new Question.Outcome(response, error);
-    for (PipelinedCapability promise : List.copyOf(question.promises)) {
-      Capability target = question.settled(promise.path);
-      promise.target =
-          promise.used && goesElsewhere(target)
-              ? embargo(target, to -> Exchange.write(promise, to.initPromisedAnswer()))
-              : target;
-      if (promise.dropped) {
-        later(promise.target::release);
-      }
-    }
-    question.promises.clear();
+    settlePromises(question);
     if (error == null) {
       later(() -> question.response.complete(response));
     } else {
       later(() -> question.response.completeExceptionally(error));
     }
+  }
+
+  private void settlePromises(Question question) {
+    for (PipelinedCapability promise : question.promises) {
+      Capability target = question.settled(promise.path);
+      promise.target =
+          promise.used && goesElsewhere(target)
+              ? embargo(target, to -> Exchange.write(promise, to.initPromisedAnswer()))
+              : target;
+    }
+    question.promises.clear();
   }
 
   /**
@@ -342,10 +342,24 @@ final class Session {
             call.getParams().getContent());
     later(
         () -> {
-          answer.pending = object.call(received);
+          Pending pending = object.call(received);
           object.release();
-          answered(answer);
+          start(answer, pending);
         });
+  }
+
+  private void start(Answer answer, Pending pending) {
+    boolean late =
+        exclusively(
+            () -> {
+              answer.pending = pending;
+              return ended != null;
+            });
+    if (late) {
+      pending.cancel();
+    } else {
+      answered(answer);
+    }
   }
 
   private Capability overloaded() {
@@ -502,11 +516,8 @@ final class Session {
       throw new ProtocolException("it has answered with an answer that it has finished");
     }
     Pending source = answer.pending;
-    for (PipelinedCapability promise : question.promises) {
-      promise.target = source.pipeline(promise.path);
-    }
-    question.promises.clear();
     question.source = source;
+    settlePromises(question);
     later(
         () ->
             source.response.whenComplete(
