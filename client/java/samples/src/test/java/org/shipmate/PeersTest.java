@@ -118,6 +118,8 @@ final class PeersTest {
       }
       calls.forEach(Call::get);
       assertEquals(IntStream.range(0, 100).mapToObj(Long::valueOf).toList(), recorder.numbers);
+      // It is known by the next call at the latest.
+      promise.call(100).get();
       assertTrue(promise.isSame(own));
     }
   }
@@ -184,15 +186,19 @@ final class PeersTest {
 
   @Test
   void aHandlerLearnsThatItsCallWasCancelled() throws Exception {
+    CompletableFuture<Void> started = new CompletableFuture<>();
     CompletableFuture<Void> cancelled = new CompletableFuture<>();
     Callback.Client hanging =
         Callback.serve(
             call -> {
               call.answerAfter(new CompletableFuture<>());
               call.onCancel(() -> cancelled.complete(null));
+              started.complete(null);
             });
     try (Peers peers = Peers.connect(hanging)) {
       var call = peers.left().bootstrap(Callback.factory).call(1);
+      // One that is cancelled before its turn is not handled at all.
+      started.get();
       call.cancel();
       cancelled.get();
     }
