@@ -3,7 +3,6 @@ package shipmate
 import (
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -83,11 +82,3 @@ func isHostAndPort(place string) bool {
 
 // isAbstract says whether a Unix socket's name is one without a file.
 func (a Address) isAbstract() bool { return strings.HasPrefix(a.Place, "@") }
-
-// absolute gives the place for a library that must not depend on this program's working folder.
-func (a Address) absolute() string {
-	if path, err := filepath.Abs(a.Place); err == nil {
-		return path
-	}
-	return a.Place
-}

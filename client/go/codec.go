@@ -46,6 +46,10 @@ func newTransport(codec *codec) rpc.Transport { return transport.New(codec) }
 
 // Encode writes a message.
 func (c *codec) Encode(message *capnp.Message) error {
+	if err := c.err(); errors.Is(err, net.ErrClosed) {
+		// The library says a last word when it is closed, of an error; but a close is none.
+		return err
+	}
 	size, err := message.TotalSize()
 	if err != nil {
 		return err

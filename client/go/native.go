@@ -59,7 +59,7 @@ func dialNative(ctx context.Context, address Address) (net.Conn, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		conn, err := callNative(ctx, function, Address{address.Transport, address.absolute()})
+		conn, err := callNative(ctx, function, address)
 		done <- result{conn, err}
 	}()
 	select {
