@@ -42,7 +42,7 @@ func newCodec(stream io.ReadWriteCloser) *codec {
 	return &codec{stream: stream, encoder: capnp.NewEncoder(stream), decoder: decoder}
 }
 
-func newTransport(codec *codec) rpc.Transport { return transport.New(codec) }
+func newTransport(codec *codec) rpc.Transport { return transport.New(newGuard(codec)) }
 
 // Encode writes a message.
 func (c *codec) Encode(message *capnp.Message) error {

@@ -260,6 +260,9 @@ func TestAPeerThatClosesOrTalksNonsense(t *testing.T) {
 		"sends a pointer into nowhere":   "\x00\x00\x00\x00\x01\x00\x00\x00\xfc\xff\xff\x7f\xff\xff\xff\x7f",
 		"answers what nobody asked":      returnTo(77),
 		"answers the same thing twice":   returnTo(0) + returnTo(0),
+		"answers without an answer":      bodiless(),
+		"calls its own result":           callOfItself(),
+		"resolves a promise twice":       promise(5) + resolve(5) + resolve(5),
 		"says goodbye":                   abort("the server is shutting down"),
 		"says goodbye with its bad side": abort(strings.Repeat("x", 100_000)),
 	} {
@@ -284,12 +287,10 @@ func TestAPeerThatClosesOrTalksNonsense(t *testing.T) {
 	}
 }
 
+// Messages of the protocol, in their frames.
+
 func returnTo(question uint32) string {
-	return message(func(segment *capnp.Segment) error {
-		root, err := rpccp.NewRootMessage(segment)
-		if err != nil {
-			return err
-		}
+	return message(func(root rpccp.Message) error {
 		answer, err := root.NewReturn()
 		if err != nil {
 			return err
@@ -300,12 +301,12 @@ func returnTo(question uint32) string {
 	})
 }
 
+func bodiless() string {
+	return message(func(root rpccp.Message) error { return root.SetReturn(rpccp.Return{}) })
+}
+
 func abort(reason string) string {
-	return message(func(segment *capnp.Segment) error {
-		root, err := rpccp.NewRootMessage(segment)
-		if err != nil {
-			return err
-		}
+	return message(func(root rpccp.Message) error {
 		exception, err := root.NewAbort()
 		if err != nil {
 			return err
@@ -314,10 +315,64 @@ func abort(reason string) string {
 	})
 }
 
-// A message of the protocol, in its frame.
-func message(build func(*capnp.Segment) error) string {
+func callOfItself() string {
+	return message(func(root rpccp.Message) error {
+		call, err := root.NewCall()
+		if err != nil {
+			return err
+		}
+		target, err := call.NewTarget()
+		if err != nil {
+			return err
+		}
+		_, err = target.NewPromisedAnswer()
+		return err
+	})
+}
+
+// promise answers the client's first question with a promise.
+func promise(id uint32) string {
+	return message(func(root rpccp.Message) error {
+		answer, err := root.NewReturn()
+		if err != nil {
+			return err
+		}
+		results, err := answer.NewResults()
+		if err != nil {
+			return err
+		}
+		capabilities, err := results.NewCapTable(1)
+		if err != nil {
+			return err
+		}
+		capabilities.At(0).SetSenderPromise(id)
+		return results.SetContent(capnp.NewInterface(results.Segment(), 0).ToPtr())
+	})
+}
+
+func resolve(id uint32) string {
+	return message(func(root rpccp.Message) error {
+		resolve, err := root.NewResolve()
+		if err != nil {
+			return err
+		}
+		resolve.SetPromiseId(id)
+		capability, err := resolve.NewCap()
+		if err != nil {
+			return err
+		}
+		capability.SetSenderHosted(id + 1)
+		return nil
+	})
+}
+
+func message(build func(rpccp.Message) error) string {
 	message, segment := capnp.NewSingleSegmentMessage(nil)
-	if err := build(segment); err != nil {
+	root, err := rpccp.NewRootMessage(segment)
+	if err == nil {
+		err = build(root)
+	}
+	if err != nil {
 		panic(err)
 	}
 	bytes, err := message.Marshal()
