@@ -26,10 +26,12 @@ const DRAIN_SECONDS_DEFAULT: u64 = 10;
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: Vec<Listen>,
+    pub(crate) until_stdin_ends: bool,
     pub(crate) socket_mode: u32,
     /// 0: one for each CPU.
     pub(crate) shards: usize,
     pub(crate) drain: Duration,
+    pub(crate) upgrade: bool,
     pub(crate) spin: Duration,
     /// None: off.
     pub(crate) keepalive: Option<Duration>,
@@ -69,6 +71,10 @@ struct CommandLine {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
+    /// Shut down when standard input ends, as at a signal: for a program that starts this one and may be killed
+    #[arg(long)]
+    until_stdin_ends: bool,
+
     #[command(flatten)]
     settings: Settings,
 }
@@ -92,6 +98,11 @@ struct Settings {
     /// How long calls may go on after SIGINT or SIGTERM; a second signal ends at once [default: 10]
     #[arg(long, value_name = "SECONDS")]
     drain: Option<u64>,
+
+    /// At unix: addresses, whether a client that asks for shared memory gets it; others see no
+    /// difference [default: true]
+    #[arg(long, value_name = "BOOL")]
+    upgrade: Option<bool>,
 
     /// Over shared memory, look this long for a client's next call before sleeping: faster answers for
     /// few clients, at the cost of a busy CPU [default: 0]
@@ -158,12 +169,12 @@ impl Config {
 
     /// An error of this kind is printed, and gives the exit code, by its `exit`.
     fn new(args: impl IntoIterator<Item = OsString>, default: Option<Address>) -> Result<Config, clap::Error> {
-        let CommandLine { config, settings } = CommandLine::try_parse_from(args)?;
+        let CommandLine { config, until_stdin_ends, settings } = CommandLine::try_parse_from(args)?;
         let settings = match config {
             Some(path) => settings.or(read(&path)?),
             None => settings,
         };
-        settings.check(default)
+        Ok(Config { until_stdin_ends, ..settings.check(default)? })
     }
 }
 
@@ -175,6 +186,7 @@ impl Settings {
             socket_mode: self.socket_mode.or(other.socket_mode),
             shards: self.shards.or(other.shards),
             drain: self.drain.or(other.drain),
+            upgrade: self.upgrade.or(other.upgrade),
             spin: self.spin.or(other.spin),
             keepalive: self.keepalive.or(other.keepalive),
             max_connections: self.max_connections.or(other.max_connections),
@@ -209,9 +221,11 @@ impl Settings {
         }
         Ok(Config {
             listen: self.listen,
+            until_stdin_ends: false,
             socket_mode: self.socket_mode.map_or(0o600, |mode| mode.0),
             shards: self.shards.unwrap_or(0).into(),
             drain: Duration::from_secs(self.drain.unwrap_or(DRAIN_SECONDS_DEFAULT)),
+            upgrade: self.upgrade.unwrap_or(true),
             spin: Duration::from_micros(self.spin.unwrap_or(0)),
             keepalive: self.keepalive.filter(|&seconds| seconds > 0).map(Duration::from_secs),
             limits,
@@ -348,6 +362,7 @@ Addresses:
   unix:/path, unix:@name          a Unix socket, or one of Linux's abstract names
   pipe:/path                      named pipes
   shm:/path                       shared memory, met on a Unix socket
+  auto:/path                      a Unix socket, and shared memory for those who ask for it
 
 Services:
 {services}
@@ -368,7 +383,7 @@ Standard output, once every listener is ready:
   shipmated: listening at tcp:127.0.0.1:7700 (shipmate)
   shipmated: ready
 
-Exit codes: 0 after a shutdown by signal, 1 when something failed, 2 when the command line or the
+Exit codes: 0 after a shutdown by signal or by the end of standard input, 1 when something failed, 2 when the command line or the
 configuration is wrong."
     )
 }
@@ -415,6 +430,7 @@ mod tests {
         assert_eq!(listeners(&config), ["unix:/default shipmate"]);
         assert_eq!((config.socket_mode, config.shards, config.drain), (0o600, 0, Duration::from_secs(10)));
         assert_eq!(config.limits, Limits::DEFAULT);
+        assert!(config.upgrade);
         assert_eq!((config.log, config.log_level), (LogFormat::Plain, None));
     }
 
@@ -427,6 +443,7 @@ mod tests {
             "--shards=3",
             "--drain=0",
             "--keepalive=20",
+            "--upgrade=false",
             "--spin=15",
             "--max-connections=5",
             "--max-frame=1MiB",
@@ -440,6 +457,7 @@ mod tests {
         assert_eq!(listeners(&config), ["tcp:[::1]:0 shipmate", "unix:/a=b mailbox"]);
         assert_eq!((config.socket_mode, config.shards, config.drain), (0o660, 3, Duration::ZERO));
         assert_eq!((config.keepalive, config.spin), (Some(Duration::from_secs(20)), Duration::from_micros(15)));
+        assert!(!config.upgrade);
         let limits = Limits {
             connections_max: 5,
             frame_bytes_max: 1 << 20,

@@ -84,6 +84,14 @@ pub(crate) fn of_front_door(error: Error) -> anyhow::Error {
     }
 }
 
+/// An address and, where it leaves that open, the transport that was got there.
+pub(crate) fn reached(address: &Address, connection: &Connection) -> String {
+    match address {
+        Address::Auto(_) => format!("{address} ({})", connection.peer().transport),
+        _ => address.to_string(),
+    }
+}
+
 fn is_unimplemented(error: &Error) -> bool {
     matches!(error, Error::Service { kind: ServiceErrorKind::Unimplemented, .. })
 }

@@ -26,13 +26,15 @@ use tracing_subscriber::EnvFilter;
 use crate::context::{Context, Usage, seconds};
 use crate::output::Output;
 
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ABOUT: &str = "\
 Calls and messages between processes, from the command line.
 
-An ADDRESS is tcp:HOST:PORT, unix:/path, unix:@name, pipe:/path or shm:/path; the commands do the same on all of them.";
+An ADDRESS is tcp:HOST:PORT, unix:/path, unix:@name, pipe:/path, shm:/path or auto:/path (the fastest way that
+both sides have on the Unix socket there); the commands do the same on all of them.";
 
 const EXAMPLES: &str = "\
 Examples:

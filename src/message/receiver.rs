@@ -1,12 +1,17 @@
 //! [`Receiver`]: the reading side.
 
+use std::io;
 use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use capnp::message::TypedReader;
 use capnp::traits::Owned;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::frame::{Frame, FrameReader};
-use crate::transport::{ReadHalf, Stream, WriteHalf};
+use crate::transport::{Accepted, ReadHalf, Stream, WriteHalf};
 use crate::{Limits, Result};
 
 /// Receives messages of the type `T`, such as `record::Owned`, from one sender.
@@ -39,5 +44,36 @@ impl<T: Owned> Receiver<T> {
     pub async fn recv(&mut self) -> Result<Option<TypedReader<Frame, T>>> {
         let frame = self.reader.next().await?;
         Ok(frame.map(|frame| frame.into_reader(&self.limits).into_typed()))
+    }
+}
+
+/// A sender that was accepted. Its stream is attached by a task: that may wait for the sender's first bytes,
+/// and a sender that shakes hands must not wait until it is read from.
+pub(super) enum Sending {
+    Attaching(AbortOnDropHandle<Result<Stream>>),
+    Attached(Stream),
+    Failed,
+}
+
+impl Sending {
+    pub(super) fn of(accepted: Accepted) -> Self {
+        Sending::Attaching(AbortOnDropHandle::new(tokio::spawn(accepted.attach())))
+    }
+}
+
+impl AsyncRead for Sending {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            match this {
+                Sending::Attaching(attached) => {
+                    let attached = ready!(Pin::new(attached).poll(cx));
+                    *this = Sending::Failed;
+                    *this = Sending::Attached(attached?.map_err(io::Error::other)?);
+                }
+                Sending::Failed => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+                Sending::Attached(stream) => return Pin::new(&mut stream.reader).poll_read(cx, buffer),
+            }
+        }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) type Transport = fn(&Path) -> String;
 /// Makes a test of each step on each transport.
 macro_rules! on_every_transport {
     ($($step:ident),+ $(,)?) => {
-        $(on_every_transport!(@ $step: tcp unix unix_abstract pipe shm);)+
+        $(on_every_transport!(@ $step: tcp unix unix_abstract pipe shm auto);)+
     };
     (@ $step:ident: $($transport:ident)+) => {
         mod $step {
@@ -59,11 +59,20 @@ pub(crate) fn shm(folder: &Path) -> String {
     format!("shm:{}/shm", folder.display())
 }
 
+pub(crate) fn auto(folder: &Path) -> String {
+    format!("auto:{}/auto", folder.display())
+}
+
 /// Runs a step as a client's thread does: one thread, a `LocalSet`, and a time limit.
 pub(crate) fn local(step: impl Future<Output = ()>) {
+    local_within(STEP_TIMEOUT, step);
+}
+
+/// The same, with another time limit.
+pub(crate) fn local_within(limit: Duration, step: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(STEP_TIMEOUT, step).await.expect("the step hangs");
+        tokio::time::timeout(limit, step).await.expect("the step hangs");
     });
 }
 
@@ -120,10 +129,14 @@ impl Shipmated {
 
     /// The most memory that it has had, in bytes.
     pub(crate) fn peak_bytes(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let kib: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
         kib << 10
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -155,11 +168,22 @@ impl Drop for Shipmated {
     }
 }
 
-/// `shipmated` with these options; its log goes to a file in the folder.
+/// `shipmated` with these options; its log goes to a file in the folder. However this process ends, the
+/// server's standard input ends then, and so does the server.
 pub(crate) fn shipmated(folder: &Path, options: &[&str]) -> Command {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_shipmated"));
-    command.args(options).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    let mut command = program();
+    command.arg("--until-stdin-ends").args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+    command
+}
+
+/// The program, under whatever it is to be run under, such as `valgrind --error-exitcode=1`.
+fn program() -> Command {
+    let program = env!("CARGO_BIN_EXE_shipmated");
+    let Ok(under) = std::env::var("SHIPMATE_TEST_UNDER") else { return Command::new(program) };
+    let mut words = under.split_whitespace();
+    let mut command = Command::new(words.next().expect("a command in SHIPMATE_TEST_UNDER"));
+    command.args(words).arg(program);
     command
 }
 
@@ -201,10 +225,19 @@ impl InProcess {
         options: ServerOptions,
         bootstrap: impl Fn(&Peer) -> C + Send + Sync + 'static,
     ) -> Self {
+        Self::start_with(transport, &ListenOptions::default(), options, bootstrap).await
+    }
+
+    pub(crate) async fn start_with<C: FromClientHook>(
+        transport: Transport,
+        listen: &ListenOptions,
+        options: ServerOptions,
+        bootstrap: impl Fn(&Peer) -> C + Send + Sync + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut server = Server::new(ServerOptions { shards: 2, ..options });
         let address = transport(folder.path()).parse().unwrap();
-        let address = server.listen(&address, &ListenOptions::default(), bootstrap).await.unwrap();
+        let address = server.listen(&address, listen, bootstrap).await.unwrap();
         let stats = server.stats();
         let (stop, stopped) = oneshot::channel();
         let serving = spawn_local(server.serve(async {
@@ -240,4 +273,24 @@ pub(crate) async fn ping(connection: &Connection, payload: &[u8]) -> shipmate::R
     let response = request.send().promise.await?;
     assert!(response.get()?.get_payload()? == payload, "{} bytes come back changed", payload.len());
     Ok(())
+}
+
+/// SplitMix64: the same numbers for the same seed.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
 }

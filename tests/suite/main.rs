@@ -6,6 +6,7 @@
 #[macro_use]
 mod harness;
 
+mod auto;
 mod calls;
 mod conformance;
 mod handle;
@@ -13,5 +14,6 @@ mod hostile;
 mod lifetime;
 mod limits;
 mod mailbox;
+mod memory;
 mod message;
 mod stock;

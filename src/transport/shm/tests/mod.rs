@@ -1,6 +1,8 @@
 //! The ring under loom, against a model and against a hostile peer, and all parts together.
 
+mod blobs;
 mod hostile;
+mod lending;
 mod model;
 mod ring;
 mod whole;
