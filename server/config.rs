@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, ValueEnum};
 use serde::Deserialize;
-use shipmate::{Address, Limits};
+use shipmate::{Address, Limits, Tier};
 use tracing_subscriber::EnvFilter;
 
 use crate::services::{DEFAULT_SERVICE, SERVICES, Service};
@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) drain: Duration,
     pub(crate) upgrade: bool,
     pub(crate) spin: Duration,
+    pub(crate) shm_tier: Tier,
     /// None: off.
     pub(crate) keepalive: Option<Duration>,
     pub(crate) limits: Limits,
@@ -109,6 +110,11 @@ struct Settings {
     #[arg(long, value_name = "MICROSECONDS")]
     spin: Option<u64>,
 
+    /// Over shared memory, how large messages are handed over: copy, sealed, or trusted, which trusts
+    /// clients of this user not to change what they have sent; a client must ask for as much [default: copy]
+    #[arg(long, value_name = "TIER")]
+    shm_tier: Option<ShmTier>,
+
     /// Ask a client that has been silent this long for a sign of life, and disconnect it when it gives
     /// none within as long again; 0 turns this off [default: 0]
     #[arg(long, value_name = "SECONDS")]
@@ -134,6 +140,11 @@ struct Settings {
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     max_outgoing: Option<Size>,
 
+    /// Over shared memory, what one connection may have of memory for large messages, each way; beyond it
+    /// they are copied through a ring [default: 64MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    max_shared: Option<Size>,
+
     /// How log lines on standard error look [default: plain]
     #[arg(long, value_name = "FORMAT", help_heading = "Logs")]
     log: Option<LogFormat>,
@@ -142,6 +153,11 @@ struct Settings {
     #[arg(long, value_name = "LEVEL", help_heading = "Logs")]
     log_level: Option<LogLevel>,
 }
+
+/// A tier, by its name.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct ShmTier(Tier);
 
 /// Permission bits, written in octal.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -188,12 +204,14 @@ impl Settings {
             drain: self.drain.or(other.drain),
             upgrade: self.upgrade.or(other.upgrade),
             spin: self.spin.or(other.spin),
+            shm_tier: self.shm_tier.or(other.shm_tier),
             keepalive: self.keepalive.or(other.keepalive),
             max_connections: self.max_connections.or(other.max_connections),
             max_frame: self.max_frame.or(other.max_frame),
             max_segments: self.max_segments.or(other.max_segments),
             calls_in_flight: self.calls_in_flight.or(other.calls_in_flight),
             max_outgoing: self.max_outgoing.or(other.max_outgoing),
+            max_shared: self.max_shared.or(other.max_shared),
             log: self.log.or(other.log),
             log_level: self.log_level.or(other.log_level),
         }
@@ -214,6 +232,7 @@ impl Settings {
             segments_max: self.max_segments.map_or(default.segments_max, NonZeroUsize::get),
             calls_in_flight_max: self.calls_in_flight.map_or(default.calls_in_flight_max, NonZeroUsize::get),
             outgoing_bytes_max: self.max_outgoing.map_or(default.outgoing_bytes_max, |size| size.0),
+            shared_bytes_max: self.max_shared.map_or(default.shared_bytes_max, |size| size.0),
             ..default
         };
         if limits.frame_bytes_max < FRAME_BYTES_MIN {
@@ -227,6 +246,7 @@ impl Settings {
             drain: Duration::from_secs(self.drain.unwrap_or(DRAIN_SECONDS_DEFAULT)),
             upgrade: self.upgrade.unwrap_or(true),
             spin: Duration::from_micros(self.spin.unwrap_or(0)),
+            shm_tier: self.shm_tier.map_or(Tier::Copy, |tier| tier.0),
             keepalive: self.keepalive.filter(|&seconds| seconds > 0).map(Duration::from_secs),
             limits,
             log: self.log.unwrap_or_default(),
@@ -250,6 +270,14 @@ impl FromStr for Listen {
         })?;
         let address = address.parse::<Address>().map_err(|error| error.to_string())?;
         Ok(Listen { address, service })
+    }
+}
+
+impl FromStr for ShmTier {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(ShmTier)
     }
 }
 
@@ -297,6 +325,14 @@ impl FromStr for LogLevel {
 }
 
 impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ShmTier {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -445,11 +481,13 @@ mod tests {
             "--keepalive=20",
             "--upgrade=false",
             "--spin=15",
+            "--shm-tier=trusted",
             "--max-connections=5",
             "--max-frame=1MiB",
             "--max-segments=6",
             "--calls-in-flight=7",
             "--max-outgoing=8KiB",
+            "--max-shared=9MiB",
             "--log=json",
             "--log-level=shipmate=debug,warn",
         ])
@@ -457,6 +495,7 @@ mod tests {
         assert_eq!(listeners(&config), ["tcp:[::1]:0 shipmate", "unix:/a=b mailbox"]);
         assert_eq!((config.socket_mode, config.shards, config.drain), (0o660, 3, Duration::ZERO));
         assert_eq!((config.keepalive, config.spin), (Some(Duration::from_secs(20)), Duration::from_micros(15)));
+        assert_eq!(config.shm_tier, Tier::Trusted);
         assert!(!config.upgrade);
         let limits = Limits {
             connections_max: 5,
@@ -464,6 +503,7 @@ mod tests {
             segments_max: 6,
             calls_in_flight_max: 7,
             outgoing_bytes_max: 8 << 10,
+            shared_bytes_max: 9 << 20,
             ..Limits::DEFAULT
         };
         assert_eq!(config.limits, limits);

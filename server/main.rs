@@ -49,8 +49,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let load = move || Load { connections: stats.connections(), shards: stats.shards(), started: stats.started() };
     let host = Arc::new(Host::new(config.limits, load));
 
-    let options =
-        ListenOptions { mode: config.socket_mode, upgrade: config.upgrade, spin: config.spin, ..Default::default() };
+    let options = ListenOptions {
+        mode: config.socket_mode,
+        upgrade: config.upgrade,
+        spin: config.spin,
+        tier: config.shm_tier,
+        ..Default::default()
+    };
     let mut ready = String::new();
     for listen in config.listen {
         let (host, service) = (host.clone(), listen.service);

@@ -7,7 +7,7 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use shipmate::schema::shipmate_capnp::{server_info, service_info, shipmate as front};
-use shipmate::{Address, Connection, RequestExt};
+use shipmate::{Address, Connection, Peer, RequestExt};
 
 use crate::context::{Context, of_front_door};
 use crate::output::Output;
@@ -35,6 +35,9 @@ struct Server {
     uptime_millis: u64,
     /// Which one this connection got.
     transport: &'static str,
+    /// Over shared memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<String>,
     connections: u32,
     shards: u16,
     limits: Limits,
@@ -79,17 +82,18 @@ async fn ask(context: &Context, connection: &Connection) -> anyhow::Result<Serve
     let list = front.list_request().within(context.timeout);
     let (info, list) = futures::try_join!(info, list).map_err(of_front_door)?;
     let services = list.get()?.get_services()?.iter().map(Service::read).collect::<Result<_, _>>()?;
-    Ok(Server::read(info.get()?.get_info()?, connection.peer().transport, services)?)
+    Ok(Server::read(info.get()?.get_info()?, connection.peer(), services)?)
 }
 
 impl Server {
-    fn read(info: server_info::Reader<'_>, transport: &'static str, services: Vec<Service>) -> capnp::Result<Self> {
+    fn read(info: server_info::Reader<'_>, peer: &Peer, services: Vec<Service>) -> capnp::Result<Self> {
         let limits = info.get_limits()?;
         Ok(Server {
             version: info.get_version()?.to_string()?,
             process_id: info.get_process_id(),
             uptime_millis: info.get_uptime_millis(),
-            transport,
+            transport: peer.transport,
+            tier: peer.tier.map(|tier| tier.to_string()),
             connections: info.get_connections(),
             shards: info.get_shards(),
             limits: Limits {
@@ -107,7 +111,8 @@ impl Server {
         let Server { version, process_id, transport, connections, shards, limits, .. } = self;
         let uptime = Duration::from_millis(self.uptime_millis);
         let mut text = String::new();
-        writeln!(text, "shipmated {version}, process {process_id}, up {uptime:?}, reached over {transport}")?;
+        let tier = self.tier.as_ref().map_or_else(String::new, |tier| format!(", {tier}"));
+        writeln!(text, "shipmated {version}, process {process_id}, up {uptime:?}, reached over {transport}{tier}")?;
         writeln!(text, "{connections} of {} connections, on {shards} threads", limits.connections_max)?;
         writeln!(text, "\na message: up to {} bytes in {} segments", limits.frame_bytes_max, limits.segments_max)?;
         writeln!(

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use shipmate::Tier;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 use tracing_subscriber::EnvFilter;
@@ -58,6 +59,11 @@ pub(crate) struct CommandLine {
     /// How long connecting and each call may take [default: 10]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
+
+    /// Over shared memory, how large messages are handed over: copy, sealed or trusted, as far as the server
+    /// takes it too
+    #[arg(long, global = true, value_name = "TIER", default_value = "copy")]
+    shm_tier: Tier,
 
     /// What to log on standard error: off, error, warn, info, debug or trace, or directives as in RUST_LOG
     #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", value_parser = log_level)]
@@ -108,8 +114,8 @@ async fn until_interrupted(command_line: CommandLine) -> anyhow::Result<ExitCode
     }
 }
 
-async fn run(CommandLine { command, timeout, log_level: _ }: CommandLine) -> anyhow::Result<()> {
-    let (context, mut output) = (Context::new(timeout), Output::stdout());
+async fn run(CommandLine { command, timeout, shm_tier, log_level: _ }: CommandLine) -> anyhow::Result<()> {
+    let (context, mut output) = (Context::new(timeout, shm_tier), Output::stdout());
     match command {
         Command::Ping(ping) => ping.run(&context, &mut output).await,
         Command::Info(info) => info.run(&context, &mut output).await,

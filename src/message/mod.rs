@@ -92,7 +92,7 @@ impl Listener {
     pub async fn accept<T: Owned>(&mut self) -> Result<Receiver<T>> {
         match &mut self.place {
             Place::Transport(listener) => {
-                Ok(Receiver::new(ReadHalf::new(Sending::of(listener.accept().await?)), None, &self.limits))
+                Ok(Receiver::new(ReadHalf::in_place(Sending::of(listener.accept().await?)), None, &self.limits))
             }
             Place::Fifo(options, reader) => {
                 let Address::Pipe(path) = &self.address else { unreachable!("bound as a FIFO") };

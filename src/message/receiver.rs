@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::frame::{Frame, FrameReader};
+use crate::transport::half::{InPlace, ReadInPlace};
 use crate::transport::{Accepted, ReadHalf, Stream, WriteHalf};
 use crate::{Limits, Result};
 
@@ -61,19 +62,30 @@ impl Sending {
     }
 }
 
+impl Sending {
+    /// The sender's stream, once it is attached.
+    fn poll_attached(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&mut ReadHalf>> {
+        if let Sending::Attaching(attached) = self {
+            let attached = ready!(Pin::new(attached).poll(cx));
+            *self = Sending::Failed;
+            *self = Sending::Attached(attached?.map_err(io::Error::other)?);
+        }
+        match self {
+            Sending::Attached(stream) => Poll::Ready(Ok(&mut stream.reader)),
+            _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+}
+
 impl AsyncRead for Sending {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        loop {
-            match this {
-                Sending::Attaching(attached) => {
-                    let attached = ready!(Pin::new(attached).poll(cx));
-                    *this = Sending::Failed;
-                    *this = Sending::Attached(attached?.map_err(io::Error::other)?);
-                }
-                Sending::Failed => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-                Sending::Attached(stream) => return Pin::new(&mut stream.reader).poll_read(cx, buffer),
-            }
-        }
+        let reader = ready!(self.get_mut().poll_attached(cx))?;
+        Pin::new(reader).poll_read(cx, buffer)
+    }
+}
+
+impl ReadInPlace for Sending {
+    fn poll_in_place(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<Option<InPlace>>> {
+        ready!(self.poll_attached(cx))?.poll_in_place(cx, bytes)
     }
 }

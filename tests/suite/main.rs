@@ -17,3 +17,4 @@ mod mailbox;
 mod memory;
 mod message;
 mod stock;
+mod tiers;
