@@ -3,6 +3,7 @@ package shipmate_test
 import (
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -80,7 +81,8 @@ func contract(t *testing.T) (steps []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(text), "| step |")
+	_, table, _ := strings.Cut(string(text), "| step | what it does")
+	table, _, _ = strings.Cut(table, "\n\n")
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|").FindAllStringSubmatch(table, -1) {
 		steps = append(steps, row[1])
 	}
@@ -88,4 +90,28 @@ func contract(t *testing.T) (steps []string) {
 		t.Fatal("the contract has no table of steps")
 	}
 	return steps
+}
+
+// The first program of the README does what the README says.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(string(text), "```go\npackage main\n")
+	code, _, _ = strings.Cut(code, "\n```\n")
+	server := startDaemon(t, "unix:"+filepath.Join(t.TempDir(), "s")+"=arith")
+	file := filepath.Join(t.TempDir(), "main.go")
+	code = "package main\n" + strings.Replace(code, "unix:/tmp/ship.sock", server.addresses[0], 1)
+	if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(within(t), "go", "run", file)
+	command.Stderr = os.Stderr
+	if said := output(t, command); said != "3 remainder 1\n" {
+		t.Errorf("it said %s", said)
+	}
+	if _, main, _ := strings.Cut(code, "func main"); strings.Count("func main"+main, "\n")+1 > 15 {
+		t.Error("it is no longer a program of fifteen lines")
+	}
 }

@@ -75,8 +75,8 @@ func tryEverything(t *testing.T, address string) {
 	service := shipmate.Bootstrap[service](conn)
 	for range 3 {
 		_ = echo(ctx, service, "Ahoy!")
-		first, release := service.Node(ctx, nil)
-		defer func() { go release() }()
+		first, releaseNode := service.Node(ctx, nil)
+		defer func() { go releaseNode() }()
 		_, releaseDepth, _ := shipmate.Call(ctx, first.Node().Depth, nil)
 		releaseDepth()
 		callback := conformance.Callback_ServerToClient(answerer{})
@@ -85,8 +85,8 @@ func tryEverything(t *testing.T, address string) {
 			return p.SetCallback(callback)
 		})
 		releaseCall()
-		pair, release := service.Pair(ctx, nil)
-		defer func() { go release() }()
+		pair, releasePair := service.Pair(ctx, nil)
+		defer func() { go releasePair() }()
 		_, releaseRead, _ := shipmate.Call(ctx, pair.Second().Read, nil)
 		releaseRead()
 	}

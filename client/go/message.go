@@ -58,8 +58,14 @@ func (s *Sender[T]) Send(fill func(T) error) error {
 	return s.codec.Encode(message)
 }
 
-// Close ends the stream: the receiver gets all that was sent, and then the end.
-func (s *Sender[T]) Close() error { return s.codec.Close() }
+// Close ends the stream: the receiver gets all that was sent, and then the end. Through libshipmate it
+// waits until that is so.
+func (s *Sender[T]) Close() error {
+	if stream, is := s.codec.stream.(interface{ finish() error }); is {
+		return errors.Join(stream.finish(), s.codec.Close())
+	}
+	return s.codec.Close()
+}
 
 // A Receiver receives messages of one type. It is for one goroutine at a time; Close is for any.
 type Receiver[T any] struct {

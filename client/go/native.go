@@ -31,6 +31,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -100,7 +101,24 @@ func callNative(ctx context.Context, function unsafe.Pointer, address Address) (
 	}
 	file := os.NewFile(uintptr(socket), address.String())
 	defer file.Close() // FileConn has a copy.
-	return net.FileConn(file)
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	return carried{conn.(*net.UnixConn)}, nil
+}
+
+// A carried connection has its far end in this process, at a thread of the library.
+type carried struct{ *net.UnixConn }
+
+// finish waits until the peer has taken everything and closed. A Go program ends without the library's
+// knowing, and with it the thread that has still something to carry.
+func (c carried) finish() error {
+	if err := c.CloseWrite(); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, c)
+	return err
 }
 
 // nativeConnect finds the library's function, once.
