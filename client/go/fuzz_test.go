@@ -111,7 +111,7 @@ func TestAPromiseThatIsResolvedTwiceWhileItIsCalled(t *testing.T) {
 		_, _ = io.CopyN(io.Discard, conn, 8)
 		go func() { _, _ = io.Copy(io.Discard, conn) }()
 		_, _ = io.WriteString(conn, promise(5))
-		_, _ = io.WriteString(conn, strings.Repeat(resolve(5), 4))
+		_, _ = io.WriteString(conn, strings.Repeat(resolve(5, 6), 4))
 	})
 	for range 200 {
 		conn, service := connect(t, address)

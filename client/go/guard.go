@@ -9,8 +9,8 @@ import (
 )
 
 // A guard keeps from the library those messages of a peer that break the protocol in a way at which the
-// library would panic, on a goroutine of its own, where nobody can recover: the program would end. One
-// such message is the end of the connection.
+// library would panic, on a goroutine of its own, where nobody can recover, or wait for ever. One such message
+// is the end of the connection.
 type guard struct {
 	*codec
 
@@ -66,7 +66,7 @@ func (g *guard) check(message *capnp.Message) error {
 		if err != nil {
 			return err
 		}
-		return g.checkResolve(resolve.PromiseId())
+		return g.checkResolve(resolve)
 	}
 	return nil
 }
@@ -83,7 +83,18 @@ func checkTarget(call rpccp.Call) error {
 	return err
 }
 
-func (g *guard) checkResolve(promise uint32) error {
+func (g *guard) checkResolve(resolve rpccp.Resolve) error {
+	promise := resolve.PromiseId()
+	if resolve.Which() == rpccp.Resolve_Which_cap {
+		to, err := resolve.Cap()
+		if err != nil {
+			return err
+		}
+		if to.Which() == rpccp.CapDescriptor_Which_senderHosted && to.SenderHosted() == promise ||
+			to.Which() == rpccp.CapDescriptor_Which_senderPromise && to.SenderPromise() == promise {
+			return errors.New("a promise was resolved to itself")
+		}
+	}
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	if g.resolved[promise] {

@@ -262,7 +262,8 @@ func TestAPeerThatClosesOrTalksNonsense(t *testing.T) {
 		"answers the same thing twice":   returnTo(0) + returnTo(0),
 		"answers without an answer":      bodiless(),
 		"calls its own result":           callOfItself(),
-		"resolves a promise twice":       promise(5) + resolve(5) + resolve(5),
+		"resolves a promise twice":       promise(5) + resolve(5, 6) + resolve(5, 6),
+		"resolves a promise to itself":   promise(5) + resolve(5, 5),
 		"says goodbye":                   abort("the server is shutting down"),
 		"says goodbye with its bad side": abort(strings.Repeat("x", 100_000)),
 	} {
@@ -350,7 +351,7 @@ func promise(id uint32) string {
 	})
 }
 
-func resolve(id uint32) string {
+func resolve(id, to uint32) string {
 	return message(func(root rpccp.Message) error {
 		resolve, err := root.NewResolve()
 		if err != nil {
@@ -361,7 +362,7 @@ func resolve(id uint32) string {
 		if err != nil {
 			return err
 		}
-		capability.SetSenderHosted(id + 1)
+		capability.SetSenderHosted(to)
 		return nil
 	})
 }

@@ -17,6 +17,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	// So that a module that has this command as a tool has what the generator is built from.
+	_ "capnproto.org/go/capnp/v3"
 )
 
 func main() {
