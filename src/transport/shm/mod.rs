@@ -14,6 +14,7 @@
 //!
 //! - [`region`]: one sealed memfd for each side, which that side alone can write (the kernel sees to it).
 //! - [`ring`]: records of bytes, from one producer to one consumer, copied or read in place.
+//! - [`broadcast`]: messages from one publisher to many subscribers, written once.
 //! - [`mod@doorbell`]: how to sleep until the peer has done something, and how to wake a peer that sleeps.
 //! - [`passing`]: file descriptors over a Unix socket.
 //! - `meet`: how two sides find each other and exchange regions; `stream`: the bytes of a connection.
@@ -25,6 +26,7 @@
 // The one place of the transports that needs it: the mapping, and slices of it. Each block has its reason.
 #![allow(unsafe_code)]
 
+pub mod broadcast;
 pub mod doorbell;
 mod meet;
 pub mod passing;

@@ -1,5 +1,7 @@
 //! The ring under loom, against a model and against a hostile peer, and all parts together.
 
+mod broadcast;
+mod broadcast_model;
 mod hostile;
 mod model;
 mod ring;
