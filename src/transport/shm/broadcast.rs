@@ -196,8 +196,7 @@ impl<L, M: Memory> Publication<L, M> {
             let word = self.mine.load(self.ring.offset(self.oldest));
             self.oldest += record_size(word as u32 as usize);
         }
-        // Whoever sees this index sees a `written` that is not before it.
-        M::fence(Ordering::Release);
+        // After `written`: whoever sees this index sees that one, by the fence in `write_record`.
         self.mine.store(layout::OLDEST, self.oldest);
         // Whoever sees what is written over those records sees this index.
         M::fence(Ordering::Release);
