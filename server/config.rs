@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, ValueEnum};
 use serde::Deserialize;
-use shipmate::{Address, Limits};
+use shipmate::{Address, Limits, Tier};
 use tracing_subscriber::EnvFilter;
 
 use crate::services::{DEFAULT_SERVICE, SERVICES, Service};
@@ -26,11 +26,14 @@ const DRAIN_SECONDS_DEFAULT: u64 = 10;
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: Vec<Listen>,
+    pub(crate) until_stdin_ends: bool,
     pub(crate) socket_mode: u32,
     /// 0: one for each CPU.
     pub(crate) shards: usize,
     pub(crate) drain: Duration,
+    pub(crate) upgrade: bool,
     pub(crate) spin: Duration,
+    pub(crate) shm_tier: Tier,
     /// None: off.
     pub(crate) keepalive: Option<Duration>,
     pub(crate) limits: Limits,
@@ -69,6 +72,10 @@ struct CommandLine {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
+    /// Shut down when standard input ends, as at a signal: for a program that starts this one and may be killed
+    #[arg(long)]
+    until_stdin_ends: bool,
+
     #[command(flatten)]
     settings: Settings,
 }
@@ -93,10 +100,20 @@ struct Settings {
     #[arg(long, value_name = "SECONDS")]
     drain: Option<u64>,
 
+    /// At unix: addresses, whether a client that asks for shared memory gets it; others see no
+    /// difference [default: true]
+    #[arg(long, value_name = "BOOL")]
+    upgrade: Option<bool>,
+
     /// Over shared memory, look this long for a client's next call before sleeping: faster answers for
     /// few clients, at the cost of a busy CPU [default: 0]
     #[arg(long, value_name = "MICROSECONDS")]
     spin: Option<u64>,
+
+    /// Over shared memory, how large messages are handed over: copy, sealed, or trusted, which trusts
+    /// clients of this user not to change what they have sent; a client must ask for as much [default: copy]
+    #[arg(long, value_name = "TIER")]
+    shm_tier: Option<ShmTier>,
 
     /// Ask a client that has been silent this long for a sign of life, and disconnect it when it gives
     /// none within as long again; 0 turns this off [default: 0]
@@ -123,6 +140,11 @@ struct Settings {
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     max_outgoing: Option<Size>,
 
+    /// Over shared memory, what one connection may have of memory for large messages, each way; beyond it
+    /// they are copied through a ring [default: 64MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    max_shared: Option<Size>,
+
     /// How log lines on standard error look [default: plain]
     #[arg(long, value_name = "FORMAT", help_heading = "Logs")]
     log: Option<LogFormat>,
@@ -131,6 +153,11 @@ struct Settings {
     #[arg(long, value_name = "LEVEL", help_heading = "Logs")]
     log_level: Option<LogLevel>,
 }
+
+/// A tier, by its name.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct ShmTier(Tier);
 
 /// Permission bits, written in octal.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -158,12 +185,12 @@ impl Config {
 
     /// An error of this kind is printed, and gives the exit code, by its `exit`.
     fn new(args: impl IntoIterator<Item = OsString>, default: Option<Address>) -> Result<Config, clap::Error> {
-        let CommandLine { config, settings } = CommandLine::try_parse_from(args)?;
+        let CommandLine { config, until_stdin_ends, settings } = CommandLine::try_parse_from(args)?;
         let settings = match config {
             Some(path) => settings.or(read(&path)?),
             None => settings,
         };
-        settings.check(default)
+        Ok(Config { until_stdin_ends, ..settings.check(default)? })
     }
 }
 
@@ -175,13 +202,16 @@ impl Settings {
             socket_mode: self.socket_mode.or(other.socket_mode),
             shards: self.shards.or(other.shards),
             drain: self.drain.or(other.drain),
+            upgrade: self.upgrade.or(other.upgrade),
             spin: self.spin.or(other.spin),
+            shm_tier: self.shm_tier.or(other.shm_tier),
             keepalive: self.keepalive.or(other.keepalive),
             max_connections: self.max_connections.or(other.max_connections),
             max_frame: self.max_frame.or(other.max_frame),
             max_segments: self.max_segments.or(other.max_segments),
             calls_in_flight: self.calls_in_flight.or(other.calls_in_flight),
             max_outgoing: self.max_outgoing.or(other.max_outgoing),
+            max_shared: self.max_shared.or(other.max_shared),
             log: self.log.or(other.log),
             log_level: self.log_level.or(other.log_level),
         }
@@ -202,6 +232,7 @@ impl Settings {
             segments_max: self.max_segments.map_or(default.segments_max, NonZeroUsize::get),
             calls_in_flight_max: self.calls_in_flight.map_or(default.calls_in_flight_max, NonZeroUsize::get),
             outgoing_bytes_max: self.max_outgoing.map_or(default.outgoing_bytes_max, |size| size.0),
+            shared_bytes_max: self.max_shared.map_or(default.shared_bytes_max, |size| size.0),
             ..default
         };
         if limits.frame_bytes_max < FRAME_BYTES_MIN {
@@ -209,10 +240,13 @@ impl Settings {
         }
         Ok(Config {
             listen: self.listen,
+            until_stdin_ends: false,
             socket_mode: self.socket_mode.map_or(0o600, |mode| mode.0),
             shards: self.shards.unwrap_or(0).into(),
             drain: Duration::from_secs(self.drain.unwrap_or(DRAIN_SECONDS_DEFAULT)),
+            upgrade: self.upgrade.unwrap_or(true),
             spin: Duration::from_micros(self.spin.unwrap_or(0)),
+            shm_tier: self.shm_tier.map_or(Tier::Copy, |tier| tier.0),
             keepalive: self.keepalive.filter(|&seconds| seconds > 0).map(Duration::from_secs),
             limits,
             log: self.log.unwrap_or_default(),
@@ -236,6 +270,14 @@ impl FromStr for Listen {
         })?;
         let address = address.parse::<Address>().map_err(|error| error.to_string())?;
         Ok(Listen { address, service })
+    }
+}
+
+impl FromStr for ShmTier {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(ShmTier)
     }
 }
 
@@ -283,6 +325,14 @@ impl FromStr for LogLevel {
 }
 
 impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ShmTier {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -340,7 +390,7 @@ fn default_address(runtime_dir: Option<OsString>, root: bool) -> Option<Address>
 
 fn after_help() -> String {
     let services: String =
-        SERVICES.iter().map(|service| format!("  {:<11} {}\n", service.name, service.description)).collect();
+        SERVICES.iter().map(|service| format!("  {:<12} {}\n", service.name, service.description)).collect();
     format!(
         "\
 Addresses:
@@ -348,6 +398,7 @@ Addresses:
   unix:/path, unix:@name          a Unix socket, or one of Linux's abstract names
   pipe:/path                      named pipes
   shm:/path                       shared memory, met on a Unix socket
+  auto:/path                      a Unix socket, and shared memory for those who ask for it
 
 Services:
 {services}
@@ -368,7 +419,7 @@ Standard output, once every listener is ready:
   shipmated: listening at tcp:127.0.0.1:7700 (shipmate)
   shipmated: ready
 
-Exit codes: 0 after a shutdown by signal, 1 when something failed, 2 when the command line or the
+Exit codes: 0 after a shutdown by signal or by the end of standard input, 1 when something failed, 2 when the command line or the
 configuration is wrong."
     )
 }
@@ -415,6 +466,7 @@ mod tests {
         assert_eq!(listeners(&config), ["unix:/default shipmate"]);
         assert_eq!((config.socket_mode, config.shards, config.drain), (0o600, 0, Duration::from_secs(10)));
         assert_eq!(config.limits, Limits::DEFAULT);
+        assert!(config.upgrade);
         assert_eq!((config.log, config.log_level), (LogFormat::Plain, None));
     }
 
@@ -427,12 +479,15 @@ mod tests {
             "--shards=3",
             "--drain=0",
             "--keepalive=20",
+            "--upgrade=false",
             "--spin=15",
+            "--shm-tier=trusted",
             "--max-connections=5",
             "--max-frame=1MiB",
             "--max-segments=6",
             "--calls-in-flight=7",
             "--max-outgoing=8KiB",
+            "--max-shared=9MiB",
             "--log=json",
             "--log-level=shipmate=debug,warn",
         ])
@@ -440,12 +495,15 @@ mod tests {
         assert_eq!(listeners(&config), ["tcp:[::1]:0 shipmate", "unix:/a=b mailbox"]);
         assert_eq!((config.socket_mode, config.shards, config.drain), (0o660, 3, Duration::ZERO));
         assert_eq!((config.keepalive, config.spin), (Some(Duration::from_secs(20)), Duration::from_micros(15)));
+        assert_eq!(config.shm_tier, Tier::Trusted);
+        assert!(!config.upgrade);
         let limits = Limits {
             connections_max: 5,
             frame_bytes_max: 1 << 20,
             segments_max: 6,
             calls_in_flight_max: 7,
             outgoing_bytes_max: 8 << 10,
+            shared_bytes_max: 9 << 20,
             ..Limits::DEFAULT
         };
         assert_eq!(config.limits, limits);
@@ -471,7 +529,7 @@ mod tests {
     fn what_is_wrong_is_said_with_the_right_form() {
         for (args, text) in [
             (&["--listen=localhost:80"][..], "tcp:HOST:PORT"),
-            (&["--listen=unix:/x=mailbag"], "arith, calculator, mailbox, shipmate"),
+            (&["--listen=unix:/x=mailbag"], "arith, calculator, conformance, mailbox, shipmate"),
             (&["--socket-mode=999"], "as in 660"),
             (&["--socket-mode=+660"], "as in 660"),
             (&["--socket-mode=1777"], "as in 660"),

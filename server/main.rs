@@ -48,7 +48,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let load = move || Load { connections: stats.connections(), shards: stats.shards(), started: stats.started() };
     let host = Arc::new(Host::new(config.limits, load));
 
-    let options = ListenOptions { mode: config.socket_mode, spin: config.spin, ..Default::default() };
+    let options = ListenOptions {
+        mode: config.socket_mode,
+        upgrade: config.upgrade,
+        spin: config.spin,
+        tier: config.shm_tier,
+        ..Default::default()
+    };
     let mut ready = String::new();
     for listen in config.listen {
         let (host, service) = (host.clone(), listen.service);
@@ -59,8 +65,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     announce(&ready);
 
     let shutdown = async {
-        let name = signals.next().await;
-        tracing::info!(signal = name, "shutting down; a second signal ends at once");
+        let cause = tokio::select! {
+            name = signals.next() => name,
+            () = end_of_stdin(config.until_stdin_ends) => "the end of standard input",
+        };
+        tracing::info!(cause, "shutting down; a further signal ends at once");
         notify(NotifyState::Stopping);
         tokio::spawn(async move {
             let name = signals.next().await;
@@ -99,6 +108,20 @@ fn start_logging(config: &Config) {
         LogFormat::Plain => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         LogFormat::Json => logs.json().init(),
     }
+}
+
+/// Resolves at the end of standard input, if that is wanted.
+async fn end_of_stdin(wanted: bool) {
+    if !wanted {
+        return std::future::pending().await;
+    }
+    let (ended, end) = tokio::sync::oneshot::channel();
+    // Reading may wait for ever, so it gets a thread that the program's end does not wait for.
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    let _ = end.await;
 }
 
 /// SIGINT and SIGTERM.

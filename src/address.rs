@@ -15,6 +15,7 @@ use crate::Error;
 /// | `unix:@name` | a Unix socket in Linux's abstract namespace: no file |
 /// | `pipe:/path` | named pipes (FIFOs) |
 /// | `shm:/path` | shared memory; the path is that of the Unix socket on which the two sides meet |
+/// | `auto:/path` | a Unix socket, and the fastest way from there that both sides have: shared memory, or else the socket |
 ///
 /// Parsing and [`Display`](fmt::Display) are each other's inverse.
 ///
@@ -43,6 +44,8 @@ pub enum Address {
     Pipe(PathBuf),
     /// The path of the Unix socket on which the two sides of shared memory meet.
     Shm(PathBuf),
+    /// The path of a Unix socket, on which the two sides find the fastest way that both have.
+    Auto(PathBuf),
 }
 
 impl Address {
@@ -53,6 +56,7 @@ impl Address {
             Address::Unix(_) | Address::UnixAbstract(_) => "unix",
             Address::Pipe(_) => "pipe",
             Address::Shm(_) => "shm",
+            Address::Auto(_) => "auto",
         }
     }
 }
@@ -66,6 +70,7 @@ impl fmt::Display for Address {
             Address::UnixAbstract(name) => write!(f, "unix:@{name}"),
             Address::Pipe(path) => write!(f, "pipe:{}", path.display()),
             Address::Shm(path) => write!(f, "shm:{}", path.display()),
+            Address::Auto(path) => write!(f, "auto:{}", path.display()),
         }
     }
 }
@@ -92,6 +97,11 @@ impl FromStr for Address {
             "pipe" => Ok(Address::Pipe(PathBuf::from(place))),
             "shm" if place.is_empty() || place.len() > UNIX_NAME_BYTES_MAX => Err(refuse(SHM_FORM)),
             "shm" => Ok(Address::Shm(PathBuf::from(place))),
+            // What looks like an abstract name would be a file in the current folder.
+            "auto" if place.is_empty() || place.len() > UNIX_NAME_BYTES_MAX || place.starts_with('@') => {
+                Err(refuse(AUTO_FORM))
+            }
+            "auto" => Ok(Address::Auto(PathBuf::from(place))),
             _ => Err(refuse(ANY_FORM)),
         }
     }
@@ -108,8 +118,9 @@ impl TryFrom<&str> for Address {
 /// `sockaddr_un.sun_path` has 108 bytes, one of them for the NUL or the abstract marker (unix(7)).
 const UNIX_NAME_BYTES_MAX: usize = 107;
 
-const ANY_FORM: &str = "tcp:HOST:PORT, unix:/path, unix:@name, pipe:/path or shm:/path";
+const ANY_FORM: &str = "tcp:HOST:PORT, unix:/path, unix:@name, pipe:/path, shm:/path or auto:/path";
 const TCP_FORM: &str = "tcp:HOST:PORT, as in tcp:127.0.0.1:7700 or tcp:[::1]:7700";
+const AUTO_FORM: &str = "auto:/path, of at most 107 bytes; it has no abstract names";
 const SHM_FORM: &str = "shm:/path, of at most 107 bytes";
 const UNIX_FORM: &str = "unix:/path or unix:@name, of at most 107 bytes";
 
@@ -156,6 +167,7 @@ mod tests {
             "[^\0]{1,20}".prop_map(Address::UnixAbstract),
             "[^\0]{1,40}".prop_map(|path| Address::Pipe(path.into())),
             "[^\0]{1,20}".prop_map(|path| Address::Shm(path.into())),
+            "[^@\0][^\0]{0,20}".prop_map(|path| Address::Auto(path.into())),
         ]
     }
 
@@ -166,7 +178,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_parses_prints_as_it_was(text in "(tcp|unix|pipe|shm):.{0,30}") {
+        fn whatever_parses_prints_as_it_was(text in "(tcp|unix|pipe|shm|auto):.{0,30}") {
             if let Ok(address) = text.parse::<Address>() {
                 prop_assert_eq!(address.to_string().parse::<Address>().unwrap(), address);
             }
@@ -190,6 +202,8 @@ mod tests {
             ("unix:@", "unix:@NAME"),
             ("pipe:", "pipe:/path"),
             ("shm:", "shm:/path"),
+            ("auto:", "auto:/path"),
+            ("auto:@ship", "no abstract names"),
         ] {
             let error = given.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains(hint), "{given:?}: {error}");

@@ -10,7 +10,7 @@ use capnp_rpc::rpc_twoparty_capnp::Side;
 use tokio::time::{sleep, timeout};
 
 use crate::connection::{Connection, Keepalive};
-use crate::transport::Stream;
+use crate::transport::{Connecting, Stream, Tier};
 use crate::{Address, Error, Limits, Result, transport};
 
 /// How to connect.
@@ -26,6 +26,8 @@ pub struct ConnectOptions {
     ///
     /// [`ListenOptions::spin`]: transport::ListenOptions::spin
     pub spin: Duration,
+    /// Over shared memory: the strongest tier to take.
+    pub tier: Tier,
 }
 
 impl Default for ConnectOptions {
@@ -35,6 +37,7 @@ impl Default for ConnectOptions {
             timeout: Duration::from_secs(10),
             keepalive: Some(Keepalive::default()),
             spin: Duration::ZERO,
+            tier: Tier::Copy,
         }
     }
 }
@@ -63,7 +66,8 @@ where
     Error: From<A::Error>,
 {
     let address = address.try_into()?;
-    match timeout(options.timeout, transport::connect_spinning(&address, options.spin)).await {
+    let connecting = Connecting { spin: options.spin, tier: options.tier };
+    match timeout(options.timeout, transport::connect_within(&address, &connecting, &options.limits)).await {
         Ok(stream) => Ok(connect_stream(stream?, options)),
         Err(_) => {
             let reason = format!("no connection within {:?}", options.timeout);

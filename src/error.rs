@@ -155,9 +155,14 @@ impl Error {
         Error::Disconnected { reason: reason.into() }
     }
 
-    /// An error of a read or write on a connected stream: the peer is gone, or the system failed.
+    /// An error of a read or write on a connected stream: the transport's own, or the peer is gone, or the
+    /// system failed.
     pub(crate) fn stream(doing: &str, source: io::Error) -> Self {
         use io::ErrorKind::*;
+        let source = match source.downcast() {
+            Ok(own) => return own,
+            Err(source) => source,
+        };
         match source.kind() {
             BrokenPipe | ConnectionReset | ConnectionAborted | NotConnected | UnexpectedEof | TimedOut => {
                 Error::disconnected(format!("{doing}: {source}"))

@@ -6,6 +6,7 @@
 //!   message  (one-way)         unix:/path
 //!                              pipe:/path   (FIFOs)
 //!                              shm:/path    (shared memory)
+//!                              auto:/path   (shared memory, or else the Unix socket)
 //! ```
 //!
 //! A **call** is Cap'n Proto RPC: capabilities, promise pipelining, callbacks, cancellation. A **message**
@@ -87,8 +88,8 @@ pub use connection::{Connection, Keepalive};
 pub use error::{Error, Result};
 pub use handle::Handle;
 pub use limits::Limits;
-pub use server::{Server, ServerOptions, ServerStats};
-pub use transport::{ListenOptions, Peer};
+pub use server::{Server, ServerOptions, ServerStats, serve_stream};
+pub use transport::{ListenOptions, Peer, Tier};
 
 /// The types generated from `schema/`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]

@@ -36,6 +36,13 @@ pub struct Limits {
     /// The window of a stream (`-> stream`), in bytes: how much may be sent ahead of what was handled.
     pub stream_window_bytes: usize,
 
+    /// Over shared memory: what one connection may have of memory that is handed over by reference, in each
+    /// direction, in bytes. Beyond it messages are copied through the ring.
+    pub shared_bytes_max: usize,
+
+    /// The same for what a listener makes for all connections of one user together.
+    pub shared_bytes_per_user_max: usize,
+
     /// Connections that a server has open at once. Further ones wait in the system's backlog.
     pub connections_max: usize,
 
@@ -55,6 +62,8 @@ impl Limits {
         answers_open_max: 64 << 10,
         queue_bytes_max: 256 << 20,
         stream_window_bytes: 256 << 10,
+        shared_bytes_max: 64 << 20,
+        shared_bytes_per_user_max: 1 << 30,
         connections_max: 10_000,
         handshake_timeout: Duration::from_secs(5),
     };

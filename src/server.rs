@@ -43,6 +43,14 @@ impl Default for ServerOptions {
     }
 }
 
+/// Serves one peer on a stream that is connected already, such as one half of
+/// [`memory::pair`](transport::memory::pair), on this thread. The peer's first capability is `bootstrap`.
+/// It ends when the connection that this gives is dropped, or the peer's end is.
+pub fn serve_stream<C: FromClientHook>(stream: transport::Stream, bootstrap: C, options: &ServerOptions) -> Connection {
+    let bootstrap = capnp::capability::Client::new(bootstrap.into_client_hook());
+    Connection::start(stream, Side::Server, Some(bootstrap), &options.limits, options.keepalive)
+}
+
 /// A server in the making: [`listen`](Self::listen) at some addresses, then [`serve`](Self::serve).
 pub struct Server {
     options: ServerOptions,
@@ -98,7 +106,7 @@ impl Server {
         options: &ListenOptions,
         bootstrap: impl Fn(&Peer) -> C + Send + Sync + 'static,
     ) -> Result<Address> {
-        let listener = transport::listen(address, options).await?;
+        let listener = transport::listen_within(address, options, &self.options.limits).await?;
         let address = listener.address().clone();
         let bootstrap = move |peer: &Peer| capnp::capability::Client::new(bootstrap(peer).into_client_hook());
         self.listeners.push((listener, Arc::new(bootstrap)));
@@ -245,7 +253,7 @@ impl Shard {
 async fn run_shard(mut assigned: mpsc::UnboundedReceiver<Assigned>, options: ServerOptions, stop: CancellationToken) {
     let connections = TaskTracker::new();
     while let Some(Assigned { accepted, bootstrap, _place }) = assigned.recv().await {
-        let span = tracing::info_span!("connection", peer = %accepted.peer);
+        let span = tracing::info_span!("connection", peer = tracing::field::Empty);
         let (options, stop) = (options.clone(), stop.clone());
         let serve = async move {
             serve_connection(accepted, bootstrap, options, stop).await;
@@ -258,13 +266,21 @@ async fn run_shard(mut assigned: mpsc::UnboundedReceiver<Assigned>, options: Ser
 }
 
 async fn serve_connection(accepted: Accepted, bootstrap: Bootstrap, options: ServerOptions, stop: CancellationToken) {
-    let stream = match accepted.attach() {
-        Ok(stream) => stream,
-        Err(error) => return warn!(%error, "a connection was not attached"),
+    let peer = accepted.peer.clone();
+    let attached = tokio::select! {
+        attached = accepted.attach() => attached,
+        () = stop.cancelled() => return,
     };
+    let stream = match attached {
+        Ok(stream) => stream,
+        Err(error @ Error::Os { .. }) => return warn!(%peer, %error, "a connection was not attached"),
+        // A client that cannot shake hands is nobody else's concern.
+        Err(error) => return debug!(%peer, %error, "a handshake failed"),
+    };
+    tracing::Span::current().record("peer", tracing::field::display(&stream.peer));
     debug!("open");
     let bootstrap = bootstrap(&stream.peer);
-    let connection = Connection::start(stream, Side::Server, Some(bootstrap), &options.limits, options.keepalive);
+    let connection = serve_stream(stream, bootstrap, &options);
     tokio::select! {
         error = connection.closed() => match error {
             Error::Disconnected { .. } => debug!(%error, "closed"),

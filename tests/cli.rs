@@ -74,6 +74,12 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(child.id().unwrap() as i32).unwrap(), signal).unwrap();
 }
 
+/// Whether it does more than wait for its new parent, which may never ask for it.
+fn runs(process: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    stat.is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.starts_with(" Z"))
+}
+
 fn names(folder: &Path) -> Vec<String> {
     let entries = folder.read_dir().unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -85,7 +91,8 @@ impl Server {
         let at = |place: &str, service: &str| format!("--listen=unix:{}/{place}={service}", folder.path().display());
         let mut process = Command::new(env!("CARGO_BIN_EXE_shipmated"))
             .args([at("front", "shipmate"), at("arith", "arith"), at("calculator", "calculator")])
-            .args(["--listen=tcp:127.0.0.1:0", "--log-level=warn"])
+            .args(["--listen=tcp:127.0.0.1:0", "--log-level=warn", "--until-stdin-ends"])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -167,6 +174,17 @@ async fn ping_tells_each_round_trip_and_a_summary() {
     assert!(error.err.contains("has no front door"), "{}", error.err);
 }
 
+/// A server at a plain `unix:` address, and a client that leaves the transport open.
+#[tokio::test]
+async fn what_auto_got_is_told() {
+    let server = Server::start().await;
+    let at = server.unix("front").replacen("unix:", "auto:", 1);
+    let out = ok(&["ping", &at, "--count", "1"]).await;
+    assert!(out.starts_with(&format!("56 bytes from {at} (shm): seq=1 time=")), "{out}");
+    let info: serde_json::Value = serde_json::from_str(&ok(&["info", &at, "--json"]).await).unwrap();
+    assert_eq!(info["transport"], "shm");
+}
+
 #[tokio::test]
 async fn an_interrupted_ping_still_sums_up() {
     let server = Server::start().await;
@@ -201,9 +219,11 @@ async fn info_for_people_and_for_programs() {
     for word in [env!("CARGO_PKG_VERSION"), "67108864", "calculator"] {
         assert!(text.contains(word), "{text}");
     }
+    assert!(text.lines().next().unwrap().ends_with(", reached over unix"), "{text}");
     let info: serde_json::Value = serde_json::from_str(&ok(&["info", &at, "--json"]).await).unwrap();
     assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(info["limits"]["frameBytesMax"], 64 << 20);
+    assert_eq!(info["transport"], "unix");
     assert_eq!(info["services"][0]["name"], "arith");
     assert_eq!(info["services"][0]["interfaceId"], "@0xc83e6402588c6b4b");
 }
@@ -258,7 +278,7 @@ async fn send(address: &str, input: &str) -> Ended {
 async fn records_arrive_as_they_were_sent_on_every_transport() {
     let folder = tempfile::tempdir().unwrap();
     let place = |transport: &str| format!("{transport}:{}/{transport}", folder.path().display());
-    for address in [place("pipe"), place("unix"), "tcp:127.0.0.1:0".to_owned()] {
+    for address in [place("pipe"), place("unix"), place("shm"), place("auto"), "tcp:127.0.0.1:0".to_owned()] {
         let (recv, address) = receiver(&address, &[]).await;
         let sent = send(&address, RECORDS).await;
         assert_eq!((sent.code, sent.err.as_str()), (Some(0), ""), "{address}");
@@ -371,6 +391,50 @@ async fn an_interrupt_ends_a_receiver_whose_output_is_full() {
     assert_eq!(end(send).await.code, Some(1));
 }
 
+/// It once noticed only with the next line, which may never come.
+#[tokio::test]
+async fn a_sender_whose_receiver_dies_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |transport: &str| format!("{transport}:{}/{transport}", folder.path().display());
+    for address in [place("pipe"), place("unix"), place("shm"), place("auto"), "tcp:127.0.0.1:0".to_owned()] {
+        let (mut recv, address) = receiver(&address, &[]).await;
+        let mut lines = lines_of(&mut recv);
+        let mut send = shipmate(&["send", &address]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = send.stdin.take().unwrap();
+        stdin.write_all(b"{}\n\n{}\n").await.unwrap();
+        next(&mut lines).await;
+        next(&mut lines).await;
+        recv.kill().await.unwrap();
+        let ended = end(send).await;
+        assert_eq!(ended.code, Some(1), "{address}");
+        assert!(ended.err.starts_with("shipmate: after line 3: the connection is gone"), "{address}: {}", ended.err);
+        drop(stdin);
+    }
+}
+
+/// The end of the input may come a little later than that of a receiver that has enough.
+#[tokio::test]
+async fn a_receiver_that_has_taken_everything_may_end_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |transport: &str| format!("{transport}:{}/{transport}", folder.path().display());
+    for address in [place("pipe"), place("unix"), place("shm")] {
+        let (recv, address) = receiver(&address, &["--count", "1"]).await;
+        let sent = send(&address, "{}\n").await;
+        assert_eq!((sent.code, sent.err.as_str()), (Some(0), ""), "{address}");
+        assert_eq!(end(recv).await.code, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_ends_with_its_standard_input_if_it_is_told_to() {
+    let mut recv = shipmate(&["recv", "tcp:127.0.0.1:0", "--until-stdin-ends"]);
+    let mut recv = recv.stdin(Stdio::piped()).spawn().unwrap();
+    drop(recv.stdin.take());
+    let ended = end(recv).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("standard input ended before the sender did"), "{}", ended.err);
+}
+
 #[tokio::test]
 async fn a_writer_waits_no_longer_than_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
@@ -384,15 +448,18 @@ async fn the_demo_shows_every_transport_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let ended = end(shipmate(&["demo"]).env("TMPDIR", folder.path()).spawn().unwrap()).await;
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
-    for word in ["tcp", "unix", "pipe", "callback", "All 8 steps"] {
+    for word in ["tcp", "unix", "pipe", "shm", "auto", "callback", "All 8 steps"] {
         assert!(ended.out.contains(word), "{word}: {}", ended.out);
     }
     assert_eq!(names(folder.path()), [""; 0]);
 }
 
+/// By SIGKILL too, and then the server still takes its socket along.
 #[tokio::test]
 async fn a_demo_that_is_ended_takes_its_server_along() {
-    for (sign, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+    for (sign, code) in
+        [(Signal::INT, Some(130)), (Signal::TERM, Some(143)), (Signal::HUP, Some(129)), (Signal::KILL, None)]
+    {
         let folder = tempfile::tempdir().unwrap();
         let mut demo = shipmate(&["demo", "--transport=unix", "--keep"]);
         let mut demo = demo.env("TMPDIR", folder.path()).spawn().unwrap();
@@ -406,7 +473,21 @@ async fn a_demo_that_is_ended_takes_its_server_along() {
         let server = Pid::from_raw(info["processId"].as_i64().unwrap() as i32).unwrap();
         assert!(test_kill_process(server).is_ok());
         signal(&demo, sign);
-        assert_eq!(end(demo).await.code, Some(code));
+        drop(lines);
+        let status = timeout(LONG, demo.wait()).await.expect("it hangs").unwrap();
+        assert_eq!(status.code(), code);
+        if sign == Signal::KILL {
+            let gone = async {
+                while runs(server) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            timeout(LONG, gone).await.expect("the server lives on");
+            for left in names(folder.path()) {
+                assert_eq!(names(&folder.path().join(left)), [""; 0]);
+            }
+            continue;
+        }
         assert!(test_kill_process(server).is_err(), "the server lives on");
         assert_eq!(names(folder.path()), [""; 0]);
     }

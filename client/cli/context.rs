@@ -5,7 +5,7 @@ use std::time::Duration;
 use capnp::capability::FromClientHook;
 use shipmate::error::ServiceErrorKind;
 use shipmate::schema::shipmate_capnp::shipmate as front;
-use shipmate::{Address, ConnectOptions, Connection, Error};
+use shipmate::{Address, ConnectOptions, Connection, Error, Tier};
 
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
@@ -16,6 +16,8 @@ pub(crate) struct Context {
     pub(crate) timeout: Duration,
     /// The same, if it was asked for: for what may otherwise wait for ever.
     pub(crate) timeout_given: Option<Duration>,
+    /// Over shared memory: the strongest tier to take.
+    pub(crate) tier: Tier,
 }
 
 /// The command was used wrongly, in a way that only shows when its arguments are put together.
@@ -24,12 +26,12 @@ pub(crate) struct Context {
 pub(crate) struct Usage(pub(crate) String);
 
 impl Context {
-    pub(crate) fn new(timeout_given: Option<Duration>) -> Self {
-        Context { timeout: timeout_given.unwrap_or(TIMEOUT_DEFAULT), timeout_given }
+    pub(crate) fn new(timeout_given: Option<Duration>, tier: Tier) -> Self {
+        Context { timeout: timeout_given.unwrap_or(TIMEOUT_DEFAULT), timeout_given, tier }
     }
 
     pub(crate) async fn connect(&self, address: &Address) -> shipmate::Result<Connection> {
-        let options = ConnectOptions { timeout: self.timeout, ..ConnectOptions::default() };
+        let options = ConnectOptions { timeout: self.timeout, tier: self.tier, ..ConnectOptions::default() };
         shipmate::connect_with(address.clone(), &options).await
     }
 
@@ -81,6 +83,14 @@ pub(crate) fn of_front_door(error: Error) -> anyhow::Error {
     match is_unimplemented(&error) {
         true => anyhow::anyhow!("what listens there has no front door, it serves another service alone"),
         false => error.into(),
+    }
+}
+
+/// An address and, where it leaves that open, the transport that was got there.
+pub(crate) fn reached(address: &Address, connection: &Connection) -> String {
+    match address {
+        Address::Auto(_) => format!("{address} ({})", connection.peer().transport),
+        _ => address.to_string(),
     }
 }
 

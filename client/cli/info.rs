@@ -7,12 +7,12 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use shipmate::schema::shipmate_capnp::{server_info, service_info, shipmate as front};
-use shipmate::{Address, RequestExt};
+use shipmate::{Address, Connection, Peer, RequestExt};
 
 use crate::context::{Context, of_front_door};
 use crate::output::Output;
 
-/// Show what a server is: version, limits, load and services
+/// Show what a server is: version, transport, limits, load and services
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -33,6 +33,11 @@ struct Server {
     version: String,
     process_id: u32,
     uptime_millis: u64,
+    /// Which one this connection got.
+    transport: &'static str,
+    /// Over shared memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<String>,
     connections: u32,
     shards: u16,
     limits: Limits,
@@ -61,7 +66,7 @@ struct Service {
 impl Info {
     pub(crate) async fn run(self, context: &Context, output: &mut Output) -> anyhow::Result<()> {
         let connection = context.connect(&self.address).await?;
-        let server = ask(context, &connection.bootstrap()).await?;
+        let server = ask(context, &connection).await?;
         connection.close().await;
         match self.json {
             true => output.line(serde_json::to_string(&server)?).await,
@@ -71,21 +76,24 @@ impl Info {
 }
 
 /// Both questions travel together.
-async fn ask(context: &Context, front: &front::Client) -> anyhow::Result<Server> {
+async fn ask(context: &Context, connection: &Connection) -> anyhow::Result<Server> {
+    let front: front::Client = connection.bootstrap();
     let info = front.info_request().within(context.timeout);
     let list = front.list_request().within(context.timeout);
     let (info, list) = futures::try_join!(info, list).map_err(of_front_door)?;
     let services = list.get()?.get_services()?.iter().map(Service::read).collect::<Result<_, _>>()?;
-    Ok(Server::read(info.get()?.get_info()?, services)?)
+    Ok(Server::read(info.get()?.get_info()?, connection.peer(), services)?)
 }
 
 impl Server {
-    fn read(info: server_info::Reader<'_>, services: Vec<Service>) -> capnp::Result<Self> {
+    fn read(info: server_info::Reader<'_>, peer: &Peer, services: Vec<Service>) -> capnp::Result<Self> {
         let limits = info.get_limits()?;
         Ok(Server {
             version: info.get_version()?.to_string()?,
             process_id: info.get_process_id(),
             uptime_millis: info.get_uptime_millis(),
+            transport: peer.transport,
+            tier: peer.tier.map(|tier| tier.to_string()),
             connections: info.get_connections(),
             shards: info.get_shards(),
             limits: Limits {
@@ -100,10 +108,11 @@ impl Server {
     }
 
     fn describe(&self) -> Result<String, std::fmt::Error> {
-        let Server { version, process_id, connections, shards, limits, .. } = self;
+        let Server { version, process_id, transport, connections, shards, limits, .. } = self;
         let uptime = Duration::from_millis(self.uptime_millis);
         let mut text = String::new();
-        writeln!(text, "shipmated {version}, process {process_id}, up {uptime:?}")?;
+        let tier = self.tier.as_ref().map_or_else(String::new, |tier| format!(", {tier}"));
+        writeln!(text, "shipmated {version}, process {process_id}, up {uptime:?}, reached over {transport}{tier}")?;
         writeln!(text, "{connections} of {} connections, on {shards} threads", limits.connections_max)?;
         writeln!(text, "\na message: up to {} bytes in {} segments", limits.frame_bytes_max, limits.segments_max)?;
         writeln!(

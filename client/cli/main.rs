@@ -3,6 +3,7 @@
 mod arith;
 mod calc;
 mod completions;
+mod conformance;
 mod context;
 mod demo;
 mod info;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use shipmate::Tier;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 use tracing_subscriber::EnvFilter;
@@ -31,7 +33,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ABOUT: &str = "\
 Calls and messages between processes, from the command line.
 
-An ADDRESS is tcp:HOST:PORT, unix:/path, unix:@name, pipe:/path or shm:/path; the commands do the same on all of them.";
+An ADDRESS is tcp:HOST:PORT, unix:/path, unix:@name, pipe:/path, shm:/path or auto:/path (the fastest way that
+both sides have on the Unix socket there); the commands do the same on all of them.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +59,11 @@ pub(crate) struct CommandLine {
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
 
+    /// Over shared memory, how large messages are handed over: copy, sealed or trusted, as far as the server
+    /// takes it too
+    #[arg(long, global = true, value_name = "TIER", default_value = "copy")]
+    shm_tier: Tier,
+
     /// What to log on standard error: off, error, warn, info, debug or trace, or directives as in RUST_LOG
     #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", value_parser = log_level)]
     log_level: String,
@@ -70,6 +78,7 @@ enum Command {
     Send(send::Send),
     Recv(recv::Recv),
     Demo(demo::Demo),
+    Conformance(conformance::Conformance),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -104,8 +113,8 @@ async fn until_interrupted(command_line: CommandLine) -> anyhow::Result<ExitCode
     }
 }
 
-async fn run(CommandLine { command, timeout, log_level: _ }: CommandLine) -> anyhow::Result<()> {
-    let (context, mut output) = (Context::new(timeout), Output::stdout());
+async fn run(CommandLine { command, timeout, shm_tier, log_level: _ }: CommandLine) -> anyhow::Result<()> {
+    let (context, mut output) = (Context::new(timeout, shm_tier), Output::stdout());
     match command {
         Command::Ping(ping) => ping.run(&context, &mut output).await,
         Command::Info(info) => info.run(&context, &mut output).await,
@@ -114,6 +123,7 @@ async fn run(CommandLine { command, timeout, log_level: _ }: CommandLine) -> any
         Command::Send(send) => send.run(&context).await,
         Command::Recv(recv) => recv.run(&mut output).await,
         Command::Demo(demo) => demo.run(&context, &mut output).await,
+        Command::Conformance(conformance) => conformance.run(&context, &mut output).await,
         Command::Completions(completions) => completions.run(&mut output).await,
         Command::Man(man) => man.run(&mut output).await,
     }

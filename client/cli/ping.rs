@@ -7,7 +7,7 @@ use clap::Args;
 use shipmate::schema::shipmate_capnp::shipmate as front;
 use shipmate::{Address, RequestExt};
 
-use crate::context::{Context, of_front_door, seconds};
+use crate::context::{Context, of_front_door, reached, seconds};
 use crate::output::Output;
 
 /// Measure round trips to a server
@@ -38,7 +38,7 @@ pub(crate) struct Ping {
 
 /// The round trips so far. However the command ends, by an interrupt too, it tells them.
 struct Tally {
-    address: Address,
+    address: String,
     sent: u64,
     times: Vec<Duration>,
 }
@@ -48,7 +48,8 @@ impl Ping {
         let connection = context.connect(&self.address).await?;
         let server: front::Client = connection.bootstrap();
         let payload: Vec<u8> = (0..self.size).map(|n| n as u8).collect();
-        let mut tally = Tally { address: self.address.clone(), sent: 0, times: Vec::new() };
+        let address = reached(&self.address, &connection);
+        let mut tally = Tally { address: address.clone(), sent: 0, times: Vec::new() };
         loop {
             let start = Instant::now();
             let mut request = server.ping_request();
@@ -58,7 +59,7 @@ impl Ping {
             let time = start.elapsed();
             ensure!(response.get()?.get_payload()? == payload, "the server gave back other bytes than it was sent");
             tally.times.push(time);
-            let (size, address, number) = (self.size, &self.address, tally.sent);
+            let (size, number) = (self.size, tally.sent);
             output.line(format!("{size} bytes from {address}: seq={number} time={}", micros(time))).await?;
             if self.count == Some(tally.sent) {
                 break;
@@ -78,7 +79,7 @@ impl Drop for Tally {
     }
 }
 
-fn summary(address: &Address, sent: u64, times: &mut [Duration]) -> String {
+fn summary(address: &str, sent: u64, times: &mut [Duration]) -> String {
     let mut text = format!("--- {address}: {sent} sent, {} answered", times.len());
     times.sort_unstable();
     if let (Some(least), Some(greatest)) = (times.first(), times.last()) {
@@ -98,10 +99,9 @@ mod tests {
 
     #[test]
     fn the_summary_tells_what_came_back() {
-        let address = "unix:/s".parse().unwrap();
         let mut times = [30, 10, 20].map(Duration::from_micros);
         let expected = "--- unix:/s: 4 sent, 3 answered, min/median/max 10.0 us / 20.0 us / 30.0 us";
-        assert_eq!(summary(&address, 4, &mut times), expected);
-        assert_eq!(summary(&address, 4, &mut []), "--- unix:/s: 4 sent, 0 answered");
+        assert_eq!(summary("unix:/s", 4, &mut times), expected);
+        assert_eq!(summary("unix:/s", 4, &mut []), "--- unix:/s: 4 sent, 0 answered");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use shipmate::Address;
 use shipmate::message::Listener;
@@ -30,10 +30,23 @@ pub(crate) struct Recv {
     /// Stop after so many records; it is an error when the sender ends before
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
+
+    /// End when standard input does: for a program that starts this one and may be killed
+    #[arg(long)]
+    until_stdin_ends: bool,
 }
 
 impl Recv {
     pub(crate) async fn run(self, output: &mut Output) -> anyhow::Result<()> {
+        let input_ends = end_of_stdin(self.until_stdin_ends);
+        tokio::select! {
+            biased;
+            received = self.receive(output) => received,
+            () = input_ends => bail!("standard input ended before the sender did"),
+        }
+    }
+
+    async fn receive(self, output: &mut Output) -> anyhow::Result<()> {
         let mut listener = Listener::bind(self.address).await?;
         if !matches!(listener.address(), Address::Pipe(_)) {
             let _ = writeln!(std::io::stderr(), "shipmate: listening at {}", listener.address());
@@ -53,4 +66,12 @@ impl Recv {
         ensure!(received == expected, "the sender ended after {received} of {expected} records");
         Ok(())
     }
+}
+
+/// Resolves at the end of standard input, if that is wanted.
+async fn end_of_stdin(wanted: bool) {
+    if !wanted {
+        return std::future::pending().await;
+    }
+    let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
 }

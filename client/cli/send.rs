@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -21,7 +22,7 @@ use crate::record::Record;
 /// receiver. On a pipe: address it writes to the named pipe itself, and waits for a reader for as long as
 /// it takes, or for --timeout if that is given.
 ///
-/// A line that is wrong ends it with an error that names the line and the field; the records before it
+/// A receiver that ends, or dies, ends it with an error, even while no line comes. A line that is wrong ends it with an error that names the line and the field; the records before it
 /// have been sent then. Empty lines are skipped.
 #[derive(Args)]
 #[command(after_help = r#"Examples:
@@ -46,6 +47,10 @@ pub(crate) struct Send {
 
 /// A longer line cannot be a record that may be sent: text takes at most six bytes of JSON for one.
 const LINE_BYTES_MAX: u64 = 6 * (64 << 20);
+
+/// A receiver that takes so many records and ends is no failure if that were all: the end of the input,
+/// which may be about to come, tells.
+const INPUT_END_MAX: Duration = Duration::from_millis(200);
 
 /// Lines that are read ahead.
 const LINES_AHEAD: usize = 64;
@@ -83,18 +88,28 @@ async fn connect(context: &Context, address: Address) -> anyhow::Result<Sender<r
     }
 }
 
-/// Sends records in groups while they come faster than they can be written.
+/// Sends records in groups while they come faster than they can be written. A receiver that is gone ends it
+/// even while no record comes.
 async fn send_all(
     sender: &mut Sender<record::Owned>,
     records: &mut mpsc::Receiver<anyhow::Result<(u64, Record)>>,
 ) -> anyhow::Result<()> {
+    let mut sent = 0;
     loop {
         let (line, record) = match records.try_recv() {
             Ok(record) => record,
             Err(TryRecvError::Disconnected) => return Ok(()),
             Err(TryRecvError::Empty) => {
                 sender.flush().await?;
-                match records.recv().await {
+                let next = tokio::select! {
+                    biased;
+                    next = records.recv() => next,
+                    gone = sender.closed() => match timeout(INPUT_END_MAX, records.recv()).await {
+                        Ok(None) => None,
+                        _ => return Err(anyhow!("after line {sent}: {gone}")),
+                    },
+                };
+                match next {
                     Some(record) => record,
                     None => return Ok(()),
                 }
@@ -104,6 +119,7 @@ async fn send_all(
             Error::Limit { .. } => anyhow!("line {line}: {error}"),
             _ => error.into(),
         })?;
+        sent = line;
     }
 }
 

@@ -141,7 +141,7 @@ mod tests {
             let response = front.list_request().send().promise.await.unwrap();
             let services = response.get().unwrap().get_services().unwrap();
             let names: Vec<_> = services.iter().map(|info| info.get_name().unwrap().to_string().unwrap()).collect();
-            assert_eq!(names, ["arith", "calculator", "mailbox", "shipmate"]);
+            assert_eq!(names, ["arith", "calculator", "conformance", "mailbox", "shipmate"]);
             for info in services.iter() {
                 let name = info.get_name().unwrap().to_str().unwrap();
                 let (service, found) = get::<capnp::capability::Client>(&front, name);

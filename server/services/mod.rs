@@ -2,6 +2,7 @@
 
 mod arith;
 mod calculator;
+mod conformance;
 mod front;
 mod mailbox;
 
@@ -11,10 +12,11 @@ use std::time::Instant;
 use capnp::capability::{Client, FromServer};
 use capnp::traits::HasTypeId;
 use shipmate::Limits;
-use shipmate::schema::{arith_capnp, calculator_capnp, mailbox_capnp, shipmate_capnp};
+use shipmate::schema::{arith_capnp, calculator_capnp, conformance_capnp, mailbox_capnp, shipmate_capnp};
 
 use self::arith::Arith;
 use self::calculator::Calculator;
+use self::conformance::Conformance;
 use self::front::Front;
 use self::mailbox::{Mailbox, MailboxLimits, Mailboxes};
 
@@ -22,7 +24,7 @@ use self::mailbox::{Mailbox, MailboxLimits, Mailboxes};
 pub(crate) const DEFAULT_SERVICE: &str = "shipmate";
 
 /// Every service, sorted by name. A further one is a file beside this and an entry here.
-pub(crate) static SERVICES: [Service; 4] = [
+pub(crate) static SERVICES: [Service; 5] = [
     Service {
         name: "arith",
         description: "Integer arithmetic whose overflow and division by zero are values, not exceptions.",
@@ -34,6 +36,12 @@ pub(crate) static SERVICES: [Service; 4] = [
         description: "The Cap'n Proto project's sample: expressions, functions and callbacks.",
         interface_id: calculator_capnp::calculator::Client::TYPE_ID,
         make: |_| client::<_, calculator_capnp::calculator::Client>(Calculator::default()),
+    },
+    Service {
+        name: "conformance",
+        description: "For tests of clients: every feature that one must have, a method each.",
+        interface_id: conformance_capnp::conformance::Client::TYPE_ID,
+        make: |host| client::<_, conformance_capnp::conformance::Client>(Conformance::new(host.limits.clone())),
     },
     Service {
         name: "mailbox",

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use capnp::Word;
 
-use super::{Frame, WORD_BYTES};
+use super::{Frame, InPlace, WORD_BYTES};
 use crate::{Error, Limits, Result};
 
 /// Memory for a frame is taken at once up to this, and doubled from there as its bytes arrive: a peer
@@ -15,12 +15,17 @@ const FIRST_ALLOCATION_BYTES: usize = (1 << 20) + (4 << 10);
 /// A frame with at least this much missing is worth reading straight into its own memory.
 const DIRECT_READ_BYTES: usize = 4 << 10;
 
+/// A segment of at least this much may come in place.
+const IN_PLACE_WORDS: usize = (32 << 10) / WORD_BYTES;
+
 /// Takes the bytes of a stream as they come and gives the frames that they make.
 ///
 /// What is wrong with a frame is reported once every frame before it was given out.
 pub struct Decoder {
     frame_bytes_max: usize,
     segments_max: usize,
+    /// Large segments may come in place.
+    in_place: bool,
     state: State,
     ready: VecDeque<Frame>,
     error: Option<Error>,
@@ -36,8 +41,10 @@ enum State {
 struct Body {
     words: Vec<Word>,
     filled_bytes: usize,
+    /// Of those that are to be in `words`.
     total_words: usize,
     ends: Vec<usize>,
+    elsewhere: Vec<(usize, InPlace)>,
 }
 
 /// What a complete segment table says.
@@ -53,10 +60,17 @@ impl Decoder {
         Decoder {
             frame_bytes_max: limits.frame_bytes_max,
             segments_max: limits.segments_max,
+            in_place: false,
             state: State::Table(Vec::new()),
             ready: VecDeque::new(),
             error: None,
         }
+    }
+
+    /// Takes no memory for large segments before it is clear that they do not come
+    /// [in place](Self::next_segment).
+    pub(super) fn expecting_in_place(self) -> Self {
+        Decoder { in_place: true, ..self }
     }
 
     /// The next complete frame, or what is wrong with the stream after the last one.
@@ -95,6 +109,25 @@ impl Decoder {
         }
         body.grow();
         Some(&mut Word::words_to_bytes_mut(&mut body.words)[body.filled_bytes..])
+    }
+
+    /// How many bytes the next segment has, if it is large and none of it is here yet. It may be given to
+    /// [`put_in_place`](Self::put_in_place).
+    pub(super) fn next_segment(&self) -> Option<usize> {
+        match &self.state {
+            State::Body(body) if self.in_place && self.error.is_none() => {
+                body.next_large().map(|(_, words)| words * WORD_BYTES)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the [next segment](Self::next_segment), where it is.
+    pub(super) fn put_in_place(&mut self, bytes: InPlace) {
+        if let State::Body(body) = &mut self.state {
+            body.put_in_place(bytes);
+            self.finish_body();
+        }
     }
 
     /// Says that the first `count` bytes of [`space`](Self::space) were filled.
@@ -181,9 +214,10 @@ impl Decoder {
 
     fn begin_body(&mut self, table: Table, bytes: &mut &[u8]) {
         let Table { total_words, ends, .. } = table;
-        let first_words = total_words.min(FIRST_ALLOCATION_BYTES / WORD_BYTES);
-        let words = Word::allocate_zeroed_vec(first_words);
-        let mut body = Body { words, filled_bytes: 0, total_words, ends };
+        let words = Vec::new();
+        let mut body = Body { words, filled_bytes: 0, total_words, ends, elsewhere: Vec::new() };
+        let first_words = if self.in_place { body.words_before_large() } else { usize::MAX };
+        body.words = Word::allocate_zeroed_vec(first_words.min(body.first_words()));
         body.take(bytes);
         self.state = State::Body(body);
         self.finish_body();
@@ -193,7 +227,7 @@ impl Decoder {
         if matches!(&self.state, State::Body(body) if body.missing_bytes() == 0)
             && let State::Body(body) = std::mem::replace(&mut self.state, State::Table(Vec::new()))
         {
-            self.ready.push_back(Frame { words: body.words, ends: body.ends });
+            self.ready.push_back(Frame { words: body.words, ends: body.ends, elsewhere: body.elsewhere });
         }
     }
 }
@@ -203,14 +237,56 @@ impl Body {
         self.total_words * WORD_BYTES - self.filled_bytes
     }
 
+    /// How many words to take memory for at first.
+    fn first_words(&self) -> usize {
+        self.total_words.min(FIRST_ALLOCATION_BYTES / WORD_BYTES)
+    }
+
     /// Makes room for more bytes when what was allocated is full.
     fn grow(&mut self) {
         let allocated = self.words.len();
         if self.filled_bytes == allocated * WORD_BYTES && allocated < self.total_words {
-            let mut grown = Word::allocate_zeroed_vec((allocated * 2).min(self.total_words));
+            let words = (allocated * 2).max(self.first_words()).min(self.total_words);
+            let mut grown = Word::allocate_zeroed_vec(words);
             grown[..allocated].copy_from_slice(&self.words);
             self.words = grown;
         }
+    }
+
+    /// How many words there are before the first large segment.
+    fn words_before_large(&self) -> usize {
+        let mut start = 0;
+        for end in self.ends.iter().copied().chain([self.total_words]) {
+            if end - start >= IN_PLACE_WORDS {
+                return start;
+            }
+            start = end;
+        }
+        start
+    }
+
+    /// The segment that comes next, if it is large, and its words.
+    fn next_large(&self) -> Option<(usize, usize)> {
+        if self.missing_bytes() < IN_PLACE_WORDS * WORD_BYTES || !self.filled_bytes.is_multiple_of(WORD_BYTES) {
+            return None;
+        }
+        let start = self.filled_bytes / WORD_BYTES;
+        // Segments that are empty, or elsewhere, end where they start.
+        let id = self.ends.partition_point(|end| *end <= start);
+        let starts_here = start == if id == 0 { 0 } else { self.ends[id - 1] };
+        let words = self.ends.get(id).copied().unwrap_or(self.total_words) - start;
+        (starts_here && words >= IN_PLACE_WORDS).then_some((id, words))
+    }
+
+    fn put_in_place(&mut self, bytes: InPlace) {
+        let Some((id, words)) = self.next_large() else { return };
+        debug_assert_eq!((*bytes).as_ref().len(), words * WORD_BYTES);
+        if self.ends.is_empty() {
+            self.ends.push(self.total_words);
+        }
+        self.ends[id..].iter_mut().for_each(|end| *end -= words);
+        self.total_words -= words;
+        self.elsewhere.push((id, bytes));
     }
 
     /// Takes from `bytes` what belongs to this frame.

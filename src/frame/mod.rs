@@ -22,30 +22,44 @@ use capnp::message::{ReaderOptions, ReaderSegments};
 
 pub use decode::Decoder;
 pub use read::FrameReader;
-pub use write::FrameWriter;
+pub use write::{FrameWriter, Segments};
 
 use crate::Limits;
+use crate::transport::half::InPlace;
 
 const WORD_BYTES: usize = 8;
 
 /// A message that was received: its segments lie one after the other in memory of its own, aligned to
-/// words, so that it is read in place.
+/// words, so that it is read in place. Large ones may lie where the peer has put them, over shared memory,
+/// and go back to it when the frame is dropped.
 pub struct Frame {
     words: Vec<Word>,
     /// Where each segment ends, in words. The usual frame has one segment, which is all of `words`.
     ends: Vec<usize>,
+    /// Segments that lie elsewhere, by their ids; they are empty by `ends`.
+    elsewhere: Vec<(usize, InPlace)>,
 }
 
 impl Frame {
     /// What it holds of memory.
     pub fn bytes(&self) -> usize {
-        size_of::<Frame>() + self.words.len() * WORD_BYTES
+        size_of::<Frame>() + self.words.len() * WORD_BYTES + self.bytes_elsewhere()
+    }
+
+    /// How many of its segments are read where the peer has put them.
+    pub fn segments_in_place(&self) -> usize {
+        self.elsewhere.len()
+    }
+
+    fn bytes_elsewhere(&self) -> usize {
+        self.elsewhere.iter().map(|(_, bytes)| (**bytes).as_ref().len()).sum()
     }
 
     /// Makes a Cap'n Proto reader of it, with bounds on how much may be traversed and how deep: a hostile
     /// message can point at the same place many times, and so be far larger to walk than to send.
     pub fn into_reader(self, limits: &Limits) -> capnp::message::Reader<Frame> {
-        let traversal_words = (self.words.len() * TRAVERSALS_MAX).max(TRAVERSAL_WORDS_MIN);
+        let words = self.words.len() + self.bytes_elsewhere() / WORD_BYTES;
+        let traversal_words = (words * TRAVERSALS_MAX).max(TRAVERSAL_WORDS_MIN);
         let options = ReaderOptions {
             traversal_limit_in_words: Some(traversal_words),
             nesting_limit: i32::from(limits.nesting_max),
@@ -66,6 +80,9 @@ impl ReaderSegments for Frame {
             return (id == 0).then(|| Word::words_to_bytes(&self.words));
         }
         let end = *self.ends.get(id)?;
+        if let Some((_, bytes)) = self.elsewhere.iter().find(|(elsewhere, _)| *elsewhere == id) {
+            return Some((**bytes).as_ref());
+        }
         let start = if id == 0 { 0 } else { self.ends[id - 1] };
         Some(Word::words_to_bytes(&self.words[start..end]))
     }

@@ -30,7 +30,9 @@ pub struct FrameReader {
 impl FrameReader {
     /// Reads from this half, within these limits.
     pub fn new(half: ReadHalf, limits: &Limits) -> Self {
-        FrameReader { half, decoder: Decoder::new(limits), ended: false }
+        let decoder = Decoder::new(limits);
+        let decoder = if half.is_in_place() { decoder.expecting_in_place() } else { decoder };
+        FrameReader { half, decoder, ended: false }
     }
 
     /// A frame that has been read already. What is wrong with the stream comes after its last good frame.
@@ -75,6 +77,12 @@ impl FrameReader {
     }
 
     fn poll_read_some(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        if let Some(bytes) = self.decoder.next_segment()
+            && let Some(segment) = ready!(self.half.poll_in_place(cx, bytes))?
+        {
+            self.decoder.put_in_place(segment);
+            return Poll::Ready(Ok(bytes));
+        }
         let half = std::pin::Pin::new(&mut self.half);
         if let Some(space) = self.decoder.space() {
             let mut buffer = ReadBuf::new(space);

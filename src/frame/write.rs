@@ -1,19 +1,21 @@
 //! Frames to the half of a stream that is written.
 
-use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use capnp::message::{Builder, HeapAllocator, ReaderSegments};
+use capnp::OutputSegments;
+use capnp::message::{Allocator, Builder};
 use tokio::io::AsyncWrite;
 
 use super::WORD_BYTES;
 use crate::transport::WriteHalf;
+use crate::transport::half::Arena;
 
 /// The most pieces in one vectored write (Linux takes 1,024).
 const PIECES_MAX: usize = 64;
@@ -29,6 +31,24 @@ thread_local! {
     /// Where segment tables and small segments are put together for a write. Like the scratch memory of
     /// reads it belongs to the thread.
     static SCRATCH: RefCell<Gathered> = RefCell::new(Gathered::default());
+}
+
+/// A message that can be written.
+pub trait Segments {
+    /// Its segments, which stay as they are once it is queued.
+    fn segments(&self) -> OutputSegments<'_>;
+}
+
+impl<A: Allocator> Segments for Builder<A> {
+    fn segments(&self) -> OutputSegments<'_> {
+        self.get_segments_for_output()
+    }
+}
+
+impl<M: Segments> Segments for Rc<M> {
+    fn segments(&self) -> OutputSegments<'_> {
+        (**self).segments()
+    }
 }
 
 /// Queues messages, held as `M`, and writes them: all that are queued together go out in one vectored
@@ -61,15 +81,20 @@ enum Piece {
     Segment { message: usize, segment: u32 },
 }
 
-impl<M: Borrow<Builder<HeapAllocator>> + Unpin> FrameWriter<M> {
+impl<M: Segments + Unpin> FrameWriter<M> {
     /// Writes to this half.
     pub fn new(half: WriteHalf) -> Self {
         FrameWriter { half, queue: VecDeque::new(), queued_bytes: 0, written_bytes: 0 }
     }
 
+    /// Memory for a message that is to be written here, where the transport has its own.
+    pub(crate) fn arena(&self, first_segment_words: u32) -> Option<Arena> {
+        self.half.arena(first_segment_words)
+    }
+
     /// Queues a message. It is written by [`poll_flush`](Self::poll_flush).
     pub fn push(&mut self, message: M) {
-        let segments = message.borrow().get_segments_for_output();
+        let segments = message.segments();
         let table_bytes = (4 * (segments.len() + 1)).next_multiple_of(WORD_BYTES);
         let frame_bytes = table_bytes + segments.iter().map(|segment| segment.len()).sum::<usize>();
         self.queued_bytes += frame_bytes;
@@ -127,8 +152,8 @@ impl<M: Borrow<Builder<HeapAllocator>> + Unpin> FrameWriter<M> {
             *slice = IoSlice::new(match piece {
                 Piece::Copied(range) => &gathered.copied[range.clone()],
                 Piece::Segment { message, segment } => {
-                    let message = self.queue[*message].message.borrow();
-                    message.get_segment(*segment).expect("gathered from this very message")
+                    let segments = self.queue[*message].message.segments();
+                    segments.get(*segment as usize).expect("gathered from this very message")
                 }
             });
         }
@@ -152,7 +177,7 @@ impl<M: Borrow<Builder<HeapAllocator>> + Unpin> FrameWriter<M> {
 
 impl Gathered {
     /// Lays out as many frames from the front of the queue as one write should take.
-    fn gather<M: Borrow<Builder<HeapAllocator>>>(&mut self, queue: &VecDeque<Queued<M>>) {
+    fn gather<M: Segments>(&mut self, queue: &VecDeque<Queued<M>>) {
         self.copied.clear();
         self.pieces.clear();
         let mut bytes = 0;
@@ -160,13 +185,13 @@ impl Gathered {
             if bytes >= WRITE_BYTES || self.pieces.len() + 2 > PIECES_MAX {
                 break;
             }
-            self.gather_frame(index, queued.message.borrow());
+            self.gather_frame(index, &queued.message);
             bytes += queued.frame_bytes;
         }
     }
 
-    fn gather_frame(&mut self, message: usize, builder: &Builder<HeapAllocator>) {
-        let segments = builder.get_segments_for_output();
+    fn gather_frame(&mut self, index: usize, message: &impl Segments) {
+        let segments = message.segments();
         let copied_from = self.copied.len();
         self.copied.extend_from_slice(&(segments.len() as u32 - 1).to_le_bytes());
         for segment in segments.iter() {
@@ -183,7 +208,7 @@ impl Gathered {
                 self.copied.extend_from_slice(bytes);
                 self.copied_piece(copied_from);
             } else {
-                self.pieces.push(Piece::Segment { message, segment: segment as u32 });
+                self.pieces.push(Piece::Segment { message: index, segment: segment as u32 });
             }
         }
     }
@@ -202,6 +227,7 @@ impl Gathered {
 mod tests {
     use std::pin::pin;
 
+    use capnp::message::HeapAllocator;
     use futures::FutureExt;
     use proptest::prelude::*;
 

@@ -30,6 +30,7 @@ mod sender;
 use capnp::traits::Owned;
 
 pub use receiver::Receiver;
+use receiver::Sending;
 pub use sender::Sender;
 
 use crate::transport::{self, ListenOptions, ReadHalf, pipe};
@@ -75,7 +76,7 @@ impl Listener {
             let reader = pipe::open_reader(path, options.mode).await?;
             return Ok(Listener { place: Place::Fifo(options.clone(), Some(reader)), address, limits });
         }
-        let listener = transport::listen(&address, options).await?;
+        let listener = transport::listen_within(&address, options, &limits).await?;
         Ok(Listener { address: listener.address().clone(), place: Place::Transport(listener), limits })
     }
 
@@ -91,8 +92,7 @@ impl Listener {
     pub async fn accept<T: Owned>(&mut self) -> Result<Receiver<T>> {
         match &mut self.place {
             Place::Transport(listener) => {
-                let stream = listener.accept().await?.attach()?;
-                Ok(Receiver::new(stream.reader, Some(stream.writer), &self.limits))
+                Ok(Receiver::new(ReadHalf::in_place(Sending::of(listener.accept().await?)), None, &self.limits))
             }
             Place::Fifo(options, reader) => {
                 let Address::Pipe(path) = &self.address else { unreachable!("bound as a FIFO") };

@@ -1,12 +1,18 @@
 //! [`Receiver`]: the reading side.
 
+use std::io;
 use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use capnp::message::TypedReader;
 use capnp::traits::Owned;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::frame::{Frame, FrameReader};
-use crate::transport::{ReadHalf, Stream, WriteHalf};
+use crate::transport::half::{InPlace, ReadInPlace};
+use crate::transport::{Accepted, ReadHalf, Stream, WriteHalf};
 use crate::{Limits, Result};
 
 /// Receives messages of the type `T`, such as `record::Owned`, from one sender.
@@ -39,5 +45,47 @@ impl<T: Owned> Receiver<T> {
     pub async fn recv(&mut self) -> Result<Option<TypedReader<Frame, T>>> {
         let frame = self.reader.next().await?;
         Ok(frame.map(|frame| frame.into_reader(&self.limits).into_typed()))
+    }
+}
+
+/// A sender that was accepted. Its stream is attached by a task: that may wait for the sender's first bytes,
+/// and a sender that shakes hands must not wait until it is read from.
+pub(super) enum Sending {
+    Attaching(AbortOnDropHandle<Result<Stream>>),
+    Attached(Stream),
+    Failed,
+}
+
+impl Sending {
+    pub(super) fn of(accepted: Accepted) -> Self {
+        Sending::Attaching(AbortOnDropHandle::new(tokio::spawn(accepted.attach())))
+    }
+}
+
+impl Sending {
+    /// The sender's stream, once it is attached.
+    fn poll_attached(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&mut ReadHalf>> {
+        if let Sending::Attaching(attached) = self {
+            let attached = ready!(Pin::new(attached).poll(cx));
+            *self = Sending::Failed;
+            *self = Sending::Attached(attached?.map_err(io::Error::other)?);
+        }
+        match self {
+            Sending::Attached(stream) => Poll::Ready(Ok(&mut stream.reader)),
+            _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+}
+
+impl AsyncRead for Sending {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let reader = ready!(self.get_mut().poll_attached(cx))?;
+        Pin::new(reader).poll_read(cx, buffer)
+    }
+}
+
+impl ReadInPlace for Sending {
+    fn poll_in_place(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<Option<InPlace>>> {
+        ready!(self.poll_attached(cx))?.poll_in_place(cx, bytes)
     }
 }

@@ -5,9 +5,10 @@ use std::marker::PhantomData;
 
 use capnp::message::{Builder, HeapAllocator};
 use capnp::traits::Owned;
+use tokio::io::AsyncReadExt;
 
 use crate::frame::FrameWriter;
-use crate::transport::{self, ReadHalf, Stream, WriteHalf, pipe};
+use crate::transport::{self, ReadHalf, Stream, pipe};
 use crate::{Address, Error, Limits, Result};
 
 /// Sends messages of the type `T`, such as `record::Owned`, to one receiver.
@@ -16,8 +17,8 @@ pub struct Sender<T> {
     frame_bytes_max: usize,
     /// What the last message took, which the next one gets at once.
     recent_words: u32,
-    /// Nothing comes from the receiver, but closing this half would look like its end.
-    _reader: Option<ReadHalf>,
+    /// Nothing comes from the receiver but its end.
+    reader: ReadHalf,
     sends: PhantomData<fn(T)>,
 }
 
@@ -38,22 +39,18 @@ impl<T: Owned> Sender<T> {
     {
         let address = address.try_into()?;
         if let Address::Pipe(path) = &address {
-            return Ok(Self::new(pipe::open_writer(path, FIFO_MODE).await?, None, &Limits::DEFAULT));
+            return Ok(Self::over(pipe::open_writer(path, FIFO_MODE).await?, &Limits::DEFAULT));
         }
         Ok(Self::over(transport::connect(&address).await?, &Limits::DEFAULT))
     }
 
     /// Sends over a stream that is connected already.
     pub fn over(stream: Stream, limits: &Limits) -> Self {
-        Self::new(stream.writer, Some(stream.reader), limits)
-    }
-
-    fn new(writer: WriteHalf, reader: Option<ReadHalf>, limits: &Limits) -> Self {
         Sender {
-            writer: FrameWriter::new(writer),
+            writer: FrameWriter::new(stream.writer),
             frame_bytes_max: limits.frame_bytes_max,
             recent_words: 64,
-            _reader: reader,
+            reader: stream.reader,
             sends: PhantomData,
         }
     }
@@ -110,6 +107,20 @@ impl<T: Owned> Sender<T> {
     /// [`Error::Disconnected`] when the receiver is gone.
     pub async fn flush(&mut self) -> Result<()> {
         self.writer.flush().await.map_err(|e| Error::stream("send to the receiver", e))
+    }
+
+    /// Waits until the receiver is gone, or has closed its half of the connection, and says so: for a program
+    /// that has nothing to send for a while. Dropping the future loses nothing.
+    pub async fn closed(&mut self) -> Error {
+        // Whatever a receiver may say, nobody asked it.
+        let mut ignored = [0; 256];
+        loop {
+            match self.reader.read(&mut ignored).await {
+                Ok(0) => return Error::disconnected("the receiver has ended, or died"),
+                Ok(_) => {}
+                Err(error) => return Error::stream("wait for the receiver", error),
+            }
+        }
     }
 
     /// Writes what is queued and ends the stream: the receiver gets `None` after the last message.

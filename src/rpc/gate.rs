@@ -16,11 +16,12 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use capnp::message::Reader;
+use capnp::message::{Reader, ReaderSegments};
 use capnp_rpc::rpc_capnp::{cap_descriptor, message, message_target, payload, return_};
 
+use super::kind::Kind;
 use super::message::{Charged, Incoming, Message};
-use crate::frame::Frame;
+use crate::frame::{Frame, Segments};
 use crate::{Error, Limits, Result};
 
 /// Beyond this much held back, nothing is read.
@@ -32,7 +33,7 @@ pub(super) struct Gate {
     outgoing_bytes_max: usize,
     answers_open_max: usize,
     /// The peer's questions: from its `Call` or `Bootstrap` to its `Finish`.
-    answers: HashMap<u32, Answer>,
+    answers: HashMap<u32, Answer, foldhash::fast::RandomState>,
     /// Of those, the ones without a `Return`.
     in_flight: usize,
     /// Calls that were cancelled before their `Return`. The engine keeps an entry for each until the
@@ -55,16 +56,6 @@ struct Held {
     mentions: Vec<u32>,
 }
 
-/// What the gate needs to know of a message.
-enum Kind {
-    Call(u32),
-    Bootstrap(u32),
-    Finish(u32),
-    Return,
-    Release,
-    Other,
-}
-
 impl Gate {
     pub(super) fn new(limits: &Limits) -> Self {
         Gate {
@@ -72,7 +63,7 @@ impl Gate {
             call_bytes_max: limits.incoming_call_bytes_max,
             outgoing_bytes_max: limits.outgoing_bytes_max,
             answers_open_max: limits.answers_open_max,
-            answers: HashMap::new(),
+            answers: HashMap::default(),
             in_flight: 0,
             cancelled: 0,
             charged: Rc::default(),
@@ -84,10 +75,10 @@ impl Gate {
 
     /// Takes a message from the peer; gives it back if it may go on now.
     pub(super) fn offer(&mut self, message: Reader<Frame>, queued_bytes: usize) -> Result<Option<Incoming>> {
-        let kind = kind(&message).unwrap_or(Kind::Other);
+        let kind = kind(&message);
         let goes_on = match kind {
             _ if self.held.is_empty() => self.may_pass(&kind, queued_bytes),
-            Kind::Return => !passes_on_answers(&message).unwrap_or(true),
+            Kind::Return { .. } => !passes_on_answers(&message).unwrap_or(true),
             Kind::Finish(question) => !self.held.iter().any(|held| held.mentions.contains(&question)),
             _ => false,
         };
@@ -104,7 +95,7 @@ impl Gate {
     /// A held message that may go on by now.
     pub(super) fn next_held(&mut self, queued_bytes: usize) -> Result<Option<Incoming>> {
         let Some(held) = self.held.front() else { return Ok(None) };
-        let kind = kind(&held.message).unwrap_or(Kind::Other);
+        let kind = kind(&held.message);
         if !self.may_pass(&kind, queued_bytes) {
             return Ok(None);
         }
@@ -143,7 +134,9 @@ impl Gate {
         if self.answers.is_empty() {
             return false;
         }
-        let Ok(Some((question, finished))) = returned(message) else { return false };
+        let segments = message.segments();
+        let kind = Kind::of(segments.first().copied().unwrap_or_default(), || message.root());
+        let Ok(Kind::Return { question, finished }) = kind else { return false };
         let Entry::Occupied(mut entry) = self.answers.entry(question) else { return false };
         if entry.get().returned {
             return false;
@@ -166,7 +159,7 @@ impl Gate {
             }
             // They cause a reply, which a peer that does not read must not pile up.
             Kind::Bootstrap(_) | Kind::Other => !unread,
-            Kind::Finish(_) | Kind::Return | Kind::Release => true,
+            Kind::Finish(_) | Kind::Return { .. } | Kind::Release => true,
         }
     }
 
@@ -190,7 +183,7 @@ impl Gate {
                     self.cancelled += 1;
                 }
             }
-            Kind::Return | Kind::Release | Kind::Other => {}
+            Kind::Return { .. } | Kind::Release | Kind::Other => {}
         }
         Ok(Incoming { message, charge })
     }
@@ -210,26 +203,10 @@ impl Gate {
     }
 }
 
-fn kind(message: &Reader<Frame>) -> capnp::Result<Kind> {
-    Ok(match message.get_root::<message::Reader<'_>>()?.which()? {
-        message::Call(call) => Kind::Call(call?.get_question_id()),
-        message::Bootstrap(bootstrap) => Kind::Bootstrap(bootstrap?.get_question_id()),
-        message::Finish(finish) => Kind::Finish(finish?.get_question_id()),
-        message::Return(_) => Kind::Return,
-        message::Release(_) => Kind::Release,
-        _ => Kind::Other,
-    })
-}
-
-/// The question that an outgoing message answers, and whether that finishes it.
-fn returned(message: &Message) -> capnp::Result<Option<(u32, bool)>> {
-    match message.get_root_as_reader::<message::Reader<'_>>()?.which()? {
-        message::Return(answer) => {
-            let answer = answer?;
-            Ok(Some((answer.get_answer_id(), answer.get_no_finish_needed())))
-        }
-        _ => Ok(None),
-    }
+fn kind(message: &Reader<Frame>) -> Kind {
+    let first = message.get_segments().get_segment(0).unwrap_or_default();
+    // The engine will say what is wrong with it.
+    Kind::of(first, || message.get_root()).unwrap_or(Kind::Other)
 }
 
 /// Whether a `Return` carries capabilities that are the answers to other questions of the peer.

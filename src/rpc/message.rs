@@ -4,51 +4,115 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
-use capnp::any_pointer;
 use capnp::capability::Promise;
 use capnp::message::{Builder, HeapAllocator, Reader};
+use capnp::{OutputSegments, any_pointer};
 
-use super::Wire;
-use crate::frame::Frame;
+use super::{Wire, skeleton};
+use crate::frame::{Frame, Segments};
+use crate::transport::half::Arena;
 
-/// A message that was sent: the engine may go on reading it while it waits to be written.
-pub(super) type Message = Rc<Builder<HeapAllocator>>;
+/// A message that was sent, and waits to be written.
+pub(super) enum Message {
+    /// The engine may go on reading it.
+    Heap(Rc<Builder<HeapAllocator>>),
+    /// Its large parts are in memory that is shared with the peer.
+    Shared(Builder<Arena>),
+}
+
+impl Segments for Message {
+    fn segments(&self) -> OutputSegments<'_> {
+        match self {
+            Message::Heap(message) => message.get_segments_for_output(),
+            Message::Shared(message) => message.get_segments_for_output(),
+        }
+    }
+}
+
+impl Message {
+    pub(super) fn size_in_words(&self) -> usize {
+        match self {
+            Message::Heap(message) => message.size_in_words(),
+            Message::Shared(message) => message.size_in_words(),
+        }
+    }
+
+    pub(super) fn root<'a, T: capnp::traits::FromPointerReader<'a>>(&'a self) -> capnp::Result<T> {
+        match self {
+            Message::Heap(message) => message.get_root_as_reader(),
+            Message::Shared(message) => message.get_root_as_reader(),
+        }
+    }
+}
 
 /// A message that the engine builds and sends.
 pub(super) struct Outgoing {
     wire: Rc<Wire>,
-    message: Builder<HeapAllocator>,
+    message: Draft,
+}
+
+enum Draft {
+    Heap(Builder<HeapAllocator>),
+    Shared(Builder<Arena>),
 }
 
 impl Outgoing {
     pub(super) fn new(wire: Rc<Wire>, hint_words: u32) -> Self {
-        let words = wire.first_segment_words(hint_words);
-        Outgoing { wire, message: Builder::new(HeapAllocator::new().first_segment_words(words)) }
+        let (words, arena) = wire.memory(hint_words);
+        let message = match arena {
+            Some(arena) => Draft::Shared(Builder::new(arena)),
+            None => Draft::Heap(Builder::new(HeapAllocator::new().first_segment_words(words))),
+        };
+        Outgoing { wire, message }
     }
 }
 
 impl capnp_rpc::OutgoingMessage for Outgoing {
     fn get_body(&mut self) -> capnp::Result<any_pointer::Builder<'_>> {
-        self.message.get_root()
+        match &mut self.message {
+            Draft::Heap(message) => message.get_root(),
+            Draft::Shared(message) => message.get_root(),
+        }
     }
 
     fn get_body_as_reader(&self) -> capnp::Result<any_pointer::Reader<'_>> {
-        self.message.get_root_as_reader()
+        match &self.message {
+            Draft::Heap(message) => message.get_root_as_reader(),
+            Draft::Shared(message) => message.get_root_as_reader(),
+        }
     }
 
-    fn send(self: Box<Self>) -> (Promise<(), capnp::Error>, Message) {
-        let message = Rc::new(self.message);
-        self.wire.send(message.clone());
+    fn send(self: Box<Self>) -> (Promise<(), capnp::Error>, Rc<Builder<HeapAllocator>>) {
+        let kept = match self.message {
+            Draft::Heap(message) => {
+                let message = Rc::new(message);
+                self.wire.send(Message::Heap(message.clone()));
+                message
+            }
+            Draft::Shared(message) => {
+                let kept = skeleton::of_sent(&message);
+                self.wire.send(Message::Shared(message));
+                kept
+            }
+        };
         // Nobody waits for this: back-pressure is the gate's work, and `Connection::ready`'s.
-        (Promise::ok(()), message)
+        (Promise::ok(()), kept)
     }
 
+    /// The engine asks for the results of a call that was cancelled, of which it reads what it does of a
+    /// reply that was sent.
     fn take(self: Box<Self>) -> Builder<HeapAllocator> {
-        self.message
+        match self.message {
+            Draft::Heap(message) => message,
+            Draft::Shared(message) => skeleton::of_results(&message),
+        }
     }
 
     fn size_in_words(&self) -> usize {
-        self.message.size_in_words()
+        match &self.message {
+            Draft::Heap(message) => message.size_in_words(),
+            Draft::Shared(message) => message.size_in_words(),
+        }
     }
 }
 

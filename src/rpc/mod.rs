@@ -17,11 +17,17 @@
 //! - Everything is bounded by [`Limits`]. A peer that does not read its replies, or has too many calls
 //!   at work, is not read from until that changes; what it may still say meanwhile, so that nothing
 //!   locks up, is in [`gate`].
+//! - Large parts of messages are built where the transport wants them ([`crate::transport::half`]), if it
+//!   shares memory with the peer; what the engine keeps of such a message is in [`skeleton`].
 //! - An error of the connection always reaches the calls in flight as `disconnected`, with its reason.
 
 mod gate;
+mod kind;
 mod message;
+mod skeleton;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::rc::{Rc, Weak};

@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::gate::Gate;
 use super::message::{Incoming, Message};
 use crate::frame::{FrameReader, FrameWriter};
+use crate::transport::half::Arena;
 use crate::transport::{ReadHalf, WriteHalf};
 use crate::{Error, Limits, Result};
 
@@ -43,7 +44,7 @@ struct State {
     reader: FrameReader,
     writer: FrameWriter<Message>,
     gate: Gate,
-    /// Messages that were read wait to be handled, so what is sent waits to be written.
+    /// Messages that were read are being handled, so what is sent waits to be written.
     corked: bool,
     /// While corked, this many queued messages are written nonetheless.
     cork_messages: usize,
@@ -269,8 +270,14 @@ impl Wire {
         self.state.borrow().limits.stream_window_bytes
     }
 
-    pub(super) fn first_segment_words(&self, hint_words: u32) -> u32 {
-        if hint_words < EXACT_HINT_WORDS { hint_words } else { self.state.borrow().recent_words }
+    /// The size of a new message's first segment, and the arena for it where the transport has one. Messages
+    /// of the engine's own are too small to need one.
+    pub(super) fn memory(&self, hint_words: u32) -> (u32, Option<Arena>) {
+        if hint_words < EXACT_HINT_WORDS {
+            return (hint_words, None);
+        }
+        let state = self.state.borrow();
+        (state.recent_words, state.writer.arena(state.recent_words))
     }
 }
 
@@ -305,13 +312,14 @@ impl State {
         }
     }
 
-    /// Hands on a message that was read already, and corks while more of them wait.
+    /// Hands on a message that was read already, and corks until the engine comes for the next and there is
+    /// none: by then it has handled this one, and its reply goes out with the others.
     fn take_message(&mut self) -> Result<Option<Incoming>> {
         if let Some(error) = &self.failure {
             return Err(error.clone());
         }
         let message = self.next_message()?;
-        self.corked = message.is_some() && self.reader.is_ready();
+        self.corked = message.is_some();
         Ok(message)
     }
 

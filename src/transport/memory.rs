@@ -1,7 +1,7 @@
 //! Memory: a pair of streams within one process. It needs no name, no file and no system call, and it is
 //! deterministic; tests use it first, and threads of one program talk over it.
 
-use super::{Peer, Stream};
+use super::{Peer, ReadHalf, Stream, WriteHalf};
 
 /// How many bytes each direction holds before a write waits.
 const CAPACITY_BYTES: usize = 64 << 10;
@@ -14,5 +14,5 @@ pub fn pair() -> (Stream, Stream) {
 
 fn stream(half: tokio::io::DuplexStream) -> Stream {
     let (reader, writer) = tokio::io::split(half);
-    Stream { reader: Box::new(reader), writer: Box::new(writer), peer: Peer::new("memory") }
+    Stream { reader: ReadHalf::new(reader), writer: WriteHalf::new(writer), peer: Peer::new("memory") }
 }

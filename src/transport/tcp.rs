@@ -97,5 +97,5 @@ fn halves(stream: TcpStream) -> io::Result<(ReadHalf, WriteHalf)> {
         TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
     let (reader, writer) = stream.into_split();
-    Ok((Box::new(reader), Box::new(writer)))
+    Ok((ReadHalf::new(reader), WriteHalf::new(writer)))
 }

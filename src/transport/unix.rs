@@ -3,11 +3,14 @@
 //! The socket's file is made with its final permissions (`fchmod` before `bind`), so no one can connect
 //! in between. A file that a dead server left is replaced; a live server's never is: whether one lives is
 //! found by connecting to it, under a lock on the folder that every Shipmate server takes.
+//!
+//! A client that asks for shared memory gets it, if the listener is to upgrade: see [`auto`].
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::Path;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -16,20 +19,27 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::names::{OwnedName, lock_folder_of};
-use super::{Accepted, Credentials, ListenOptions, Listener, Peer, ReadHalf, Stream, WriteHalf};
-use crate::{Address, Error, Result};
+use super::shm::Offer;
+use super::{Accepted, Credentials, ListenOptions, Listener, Peer, ReadHalf, Stream, WriteHalf, auto};
+use crate::{Address, Error, Limits, Result};
 
 struct Unix {
     // Dropped before the listener: once nobody listens, another server may take the name.
     _file: Option<OwnedName>,
     listener: UnixListener,
     address: Address,
+    /// For upgrades; see [`ListenOptions`].
+    upgrade: bool,
+    handshake_timeout: Duration,
+    offer: Offer,
 }
 
 /// Listens at a path or an abstract name.
-pub fn listen(address: &Address, options: &ListenOptions) -> Result<impl Listener + use<>> {
+pub fn listen(address: &Address, options: &ListenOptions, limits: &Limits) -> Result<impl Listener + use<>> {
     let (file, listener) = bind(address, options)?;
-    Ok(Unix { _file: file, listener, address: address.clone() })
+    let upgrade = options.upgrade || matches!(address, Address::Auto(_));
+    let (handshake_timeout, offer) = (options.handshake_timeout, Offer::listening(options, limits));
+    Ok(Unix { _file: file, listener, address: address.clone(), upgrade, handshake_timeout, offer })
 }
 
 /// Binds a socket, and gives the name of its file, to be dropped before the listener.
@@ -40,8 +50,8 @@ pub(super) fn bind(address: &Address, options: &ListenOptions) -> Result<(Option
     };
     let name = socket_name(address).map_err(failed)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).map_err(failed)?;
-    let file = match address {
-        Address::Unix(path) | Address::Shm(path) => {
+    let file = match path_of(address) {
+        Some(path) => {
             let _guard = lock_folder_of(path).map_err(failed)?;
             clear_stale(path, &name).map_err(failed)?;
             rustix::fs::fchmod(&socket, Mode::from_raw_mode(options.mode)).map_err(|e| failed(e.into()))?;
@@ -52,7 +62,7 @@ pub(super) fn bind(address: &Address, options: &ListenOptions) -> Result<(Option
             socket.listen(options.backlog).map_err(failed)?;
             Some(file)
         }
-        _ => {
+        None => {
             socket.bind(&name).map_err(failed)?;
             socket.listen(options.backlog).map_err(failed)?;
             None
@@ -64,18 +74,15 @@ pub(super) fn bind(address: &Address, options: &ListenOptions) -> Result<(Option
 
 /// Connects to a path or an abstract name.
 pub async fn connect(address: &Address) -> Result<Stream> {
-    let stream = open(address).await?;
-    let peer = peer(&stream, "unix");
-    let (reader, writer) = halves(stream);
-    Ok(Stream { reader, writer, peer })
+    Ok(stream(open(address).await?))
 }
 
 /// Connects a socket.
 pub(super) async fn open(address: &Address) -> Result<UnixStream> {
     let unreachable = |reason: String| Error::Unreachable { address: address.clone(), reason };
-    let connected = match address {
-        Address::Unix(path) | Address::Shm(path) => UnixStream::connect(path).await,
-        _ => connect_abstract(address).await,
+    let connected = match path_of(address) {
+        Some(path) => UnixStream::connect(path).await,
+        None => connect_abstract(address).await,
     };
     connected.map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => unreachable("there is no such socket; start the server, or check the path".into()),
@@ -99,7 +106,14 @@ impl Listener for Unix {
             let (stream, _) = self.listener.accept().await.map_err(|e| Error::os("accept", e))?;
             let peer = peer(&stream, "unix");
             let stream = stream.into_std().map_err(|e| Error::os("accept", e))?;
-            Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(stream)?))))
+            if !self.upgrade {
+                return Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(stream)?))));
+            }
+            let (limit, offer) = (self.handshake_timeout, self.offer.clone());
+            Ok(Accepted::settling(peer, async move |_| {
+                let stream = UnixStream::from_std(stream).map_err(|e| Error::os("attach a connection", e))?;
+                auto::settle(stream, limit, offer).await
+            }))
         }
         .boxed()
     }
@@ -124,10 +138,18 @@ fn clear_stale(path: &Path, name: &SockAddr) -> io::Result<()> {
 }
 
 fn socket_name(address: &Address) -> io::Result<SockAddr> {
-    match address {
-        Address::Unix(path) | Address::Shm(path) => SockAddr::unix(path),
-        Address::UnixAbstract(name) => SockAddr::unix(format!("\0{name}")),
+    match (path_of(address), address) {
+        (Some(path), _) => SockAddr::unix(path),
+        (None, Address::UnixAbstract(name)) => SockAddr::unix(format!("\0{name}")),
         _ => unreachable!("transport/mod.rs sends only Unix addresses here"),
+    }
+}
+
+/// The socket's file, where it has one.
+fn path_of(address: &Address) -> Option<&Path> {
+    match address {
+        Address::Unix(path) | Address::Shm(path) | Address::Auto(path) => Some(path),
+        _ => None,
     }
 }
 
@@ -147,7 +169,14 @@ pub(super) fn peer(stream: &UnixStream, transport: &'static str) -> Peer {
     Peer { credentials, ..Peer::new(transport) }
 }
 
+/// The bytes of a socket, as they are.
+pub(super) fn stream(socket: UnixStream) -> Stream {
+    let peer = peer(&socket, "unix");
+    let (reader, writer) = halves(socket);
+    Stream { reader, writer, peer }
+}
+
 fn halves(stream: UnixStream) -> (ReadHalf, WriteHalf) {
     let (reader, writer) = stream.into_split();
-    (Box::new(reader), Box::new(writer))
+    (ReadHalf::new(reader), WriteHalf::new(writer))
 }

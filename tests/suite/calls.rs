@@ -40,7 +40,7 @@ async fn front_door(transport: Transport) {
     let list = list.unwrap();
     let services = list.get().unwrap().get_services().unwrap();
     let names: Vec<_> = services.iter().map(|service| service.get_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["arith", "calculator", "mailbox", "shipmate"]);
+    assert_eq!(names, ["arith", "calculator", "conformance", "mailbox", "shipmate"]);
 }
 
 async fn arithmetic(transport: Transport) {

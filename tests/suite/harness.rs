@@ -25,7 +25,7 @@ pub(crate) type Transport = fn(&Path) -> String;
 /// Makes a test of each step on each transport.
 macro_rules! on_every_transport {
     ($($step:ident),+ $(,)?) => {
-        $(on_every_transport!(@ $step: tcp unix unix_abstract pipe shm);)+
+        $(on_every_transport!(@ $step: tcp unix unix_abstract pipe shm auto);)+
     };
     (@ $step:ident: $($transport:ident)+) => {
         mod $step {
@@ -59,6 +59,10 @@ pub(crate) fn shm(folder: &Path) -> String {
     format!("shm:{}/shm", folder.display())
 }
 
+pub(crate) fn auto(folder: &Path) -> String {
+    format!("auto:{}/auto", folder.display())
+}
+
 /// Runs a step as a client's thread does: one thread, a `LocalSet`, and a time limit.
 pub(crate) fn local(step: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -78,6 +82,8 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
 pub(crate) struct Shipmated {
     child: Child,
     pub(crate) addresses: Vec<Address>,
+    /// What each listener serves.
+    services: Vec<String>,
     pub(crate) folder: TempDir,
 }
 
@@ -96,16 +102,16 @@ impl Shipmated {
 
     /// Starts it and waits until it is ready.
     pub(crate) fn run(folder: TempDir, options: &[&str]) -> Self {
-        let (child, addresses) = start_process(folder.path(), options);
-        Shipmated { child, addresses, folder }
+        let (child, addresses, services) = start_process(folder.path(), options);
+        Shipmated { child, addresses, services, folder }
     }
 
     /// Starts another in the place of the one that was killed.
     pub(crate) fn restart(&mut self) {
-        let listen: Vec<_> =
-            self.addresses.iter().flat_map(|address| ["--listen".to_owned(), address.to_string()]).collect();
+        let listeners = self.addresses.iter().zip(&self.services);
+        let listen: Vec<_> = listeners.map(|(address, service)| format!("--listen={address}={service}")).collect();
         let listen: Vec<_> = listen.iter().map(String::as_str).collect();
-        (self.child, self.addresses) = start_process(self.folder.path(), &listen);
+        (self.child, self.addresses, self.services) = start_process(self.folder.path(), &listen);
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -122,6 +128,10 @@ impl Shipmated {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let kib: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
         kib << 10
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -153,21 +163,32 @@ impl Drop for Shipmated {
     }
 }
 
-/// `shipmated` with these options; its log goes to a file in the folder.
+/// `shipmated` with these options; its log goes to a file in the folder. However this process ends, the
+/// server's standard input ends then, and so does the server.
 pub(crate) fn shipmated(folder: &Path, options: &[&str]) -> Command {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_shipmated"));
-    command.args(options).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    let mut command = program();
+    command.arg("--until-stdin-ends").args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
     command
 }
 
-fn start_process(folder: &Path, options: &[&str]) -> (Child, Vec<Address>) {
+/// The program, under whatever it is to be run under, such as `valgrind --error-exitcode=1`.
+fn program() -> Command {
+    let program = env!("CARGO_BIN_EXE_shipmated");
+    let Ok(under) = std::env::var("SHIPMATE_TEST_UNDER") else { return Command::new(program) };
+    let mut words = under.split_whitespace();
+    let mut command = Command::new(words.next().expect("a command in SHIPMATE_TEST_UNDER"));
+    command.args(words).arg(program);
+    command
+}
+
+fn start_process(folder: &Path, options: &[&str]) -> (Child, Vec<Address>, Vec<String>) {
     let mut child = shipmated(folder, options).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let (line, lines) = mpsc::channel();
     // A thread, so that waiting for a line has a time limit.
     std::thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|text| drop(line.send(text))));
-    let mut addresses = Vec::new();
+    let (mut addresses, mut services) = (Vec::new(), Vec::new());
     loop {
         let Ok(text) = lines.recv_timeout(STEP_TIMEOUT / 2) else {
             let _ = child.kill();
@@ -175,11 +196,12 @@ fn start_process(folder: &Path, options: &[&str]) -> (Child, Vec<Address>) {
             panic!("shipmated is not ready:\n{}", fs::read_to_string(folder.join("log")).unwrap());
         };
         if text == "shipmated: ready" {
-            return (child, addresses);
+            return (child, addresses, services);
         }
         let listening = text.strip_prefix("shipmated: listening at ").expect("what it says before it is ready");
-        let (address, _service) = listening.rsplit_once(" (").unwrap();
+        let (address, service) = listening.rsplit_once(" (").unwrap();
         addresses.push(address.parse().unwrap());
+        services.push(service.trim_end_matches(')').to_owned());
     }
 }
 
@@ -198,10 +220,19 @@ impl InProcess {
         options: ServerOptions,
         bootstrap: impl Fn(&Peer) -> C + Send + Sync + 'static,
     ) -> Self {
+        Self::start_with(transport, &ListenOptions::default(), options, bootstrap).await
+    }
+
+    pub(crate) async fn start_with<C: FromClientHook>(
+        transport: Transport,
+        listen: &ListenOptions,
+        options: ServerOptions,
+        bootstrap: impl Fn(&Peer) -> C + Send + Sync + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut server = Server::new(ServerOptions { shards: 2, ..options });
         let address = transport(folder.path()).parse().unwrap();
-        let address = server.listen(&address, &ListenOptions::default(), bootstrap).await.unwrap();
+        let address = server.listen(&address, listen, bootstrap).await.unwrap();
         let stats = server.stats();
         let (stop, stopped) = oneshot::channel();
         let serving = spawn_local(server.serve(async {
@@ -237,4 +268,24 @@ pub(crate) async fn ping(connection: &Connection, payload: &[u8]) -> shipmate::R
     let response = request.send().promise.await?;
     assert!(response.get()?.get_payload()? == payload, "{} bytes come back changed", payload.len());
     Ok(())
+}
+
+/// SplitMix64: the same numbers for the same seed.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
 }

@@ -8,7 +8,7 @@ use capnp_rpc::rpc_capnp::message;
 use shipmate::{Address, transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{Shipmated, Transport, ping};
+use crate::harness::{Random, Shipmated, Transport, ping};
 
 on_every_transport! { broken_frames, broken_calls, random_streams, damaged_calls }
 
@@ -196,24 +196,4 @@ fn rpc(build: impl FnOnce(message::Builder<'_>)) -> Vec<u8> {
 
 pub(crate) fn words(numbers: &[u32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
-}
-
-/// SplitMix64: the same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.next() as u8).collect()
-    }
 }

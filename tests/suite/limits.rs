@@ -37,7 +37,7 @@ async fn replies_that_nobody_reads_are_bounded(transport: Transport) {
 
     let stream = transport::connect(server.address()).await.unwrap();
     let tap = Arc::new(Tap::default());
-    let reader: ReadHalf = Box::new(Tapped { half: stream.reader, tap: tap.clone() });
+    let reader = ReadHalf::new(Tapped { half: stream.reader, tap: tap.clone() });
     let slow = connect_stream(Stream { reader, ..stream }, &ConnectOptions { keepalive: None, ..Default::default() });
     let sent = Rc::new(Cell::new(0));
     let calls = spawn_local({

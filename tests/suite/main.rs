@@ -6,7 +6,9 @@
 #[macro_use]
 mod harness;
 
+mod auto;
 mod calls;
+mod conformance;
 mod handle;
 mod hostile;
 mod lifetime;
@@ -14,3 +16,4 @@ mod limits;
 mod mailbox;
 mod message;
 mod stock;
+mod tiers;

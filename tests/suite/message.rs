@@ -195,7 +195,7 @@ async fn raw(transport: Transport, folder: &Path, limits: Limits) -> (WriteHalf,
     let address = listener.address().clone();
     let writer = async {
         match &address {
-            Address::Pipe(path) => pipe::open_writer(path, 0o600).await.unwrap(),
+            Address::Pipe(path) => pipe::open_writer(path, 0o600).await.unwrap().writer,
             _ => transport::connect(&address).await.unwrap().writer,
         }
     };

@@ -12,7 +12,7 @@ use tokio::task::spawn_local;
 use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
 use crate::calls::multiply;
-use crate::harness::{Shipmated, local, tcp, unix};
+use crate::harness::{Shipmated, auto, local, tcp, unix};
 
 #[path = "../../schema/compiled/digest.rs"]
 mod digest;
@@ -21,7 +21,7 @@ mod digest;
 #[test]
 fn a_stock_client_talks_to_shipmated() {
     local(async {
-        for transport in [tcp, unix] {
+        for transport in [tcp, unix, auto] {
             let folder = tempfile::tempdir().unwrap();
             let listen = transport(folder.path());
             let server = Shipmated::run(folder, &["--listen", &format!("{listen}=arith")]);
@@ -54,7 +54,7 @@ async fn stock_bootstrap<C: capnp::capability::FromClientHook>(address: &Address
             let (reader, writer) = TcpStream::connect((host.as_str(), *port)).await.unwrap().into_split();
             stock_client(reader.compat(), writer.compat_write())
         }
-        Address::Unix(path) => {
+        Address::Unix(path) | Address::Auto(path) => {
             let (reader, writer) = UnixStream::connect(path).await.unwrap().into_split();
             stock_client(reader.compat(), writer.compat_write())
         }

@@ -5,7 +5,9 @@ use std::future::pending;
 use capnp_rpc::new_client;
 use shipmate::schema::arith_capnp::{arith, product};
 use shipmate::schema::shipmate_capnp::shipmate as front;
-use shipmate::{Address, Connection, ListenOptions, Server, ServerOptions};
+use shipmate::transport::{self, Stream, memory};
+use shipmate::{Address, ConnectOptions, Connection, ListenOptions, Server, ServerOptions};
+use tempfile::TempDir;
 use tokio::runtime;
 use tokio::task::LocalSet;
 
@@ -16,18 +18,45 @@ use super::{Network, stock};
 /// A connection and what is called over it.
 pub(crate) struct Client {
     front: front::Client,
-    /// Shipmate's connection closes when this goes.
-    _connection: Option<Connection>,
+    /// Shipmate's connections close when these go.
+    _connections: Vec<Connection>,
 }
 
 impl Client {
     pub(crate) async fn connect(network: Network, address: &Address) -> Self {
         match network {
             Network::Raw => unreachable!("it carries no RPC"),
-            Network::Stock => Client { front: stock::connect(address).await, _connection: None },
+            Network::Stock => Client { front: stock::connect(address).await, _connections: vec![] },
             Network::Shipmate => {
                 let connection = shipmate::connect(address.clone()).await.unwrap();
-                Client { front: connection.bootstrap(), _connection: Some(connection) }
+                Client { front: connection.bootstrap(), _connections: vec![connection] }
+            }
+        }
+    }
+
+    /// A client of a server on this very thread, over `memory` or a transport that has addresses.
+    pub(crate) async fn pair(network: Network, transport: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let address = match transport {
+            "memory" => None,
+            "tcp" => Some("tcp:127.0.0.1:0".parse().unwrap()),
+            _ => Some(format!("{transport}:{}/socket", folder.path().display()).parse().unwrap()),
+        };
+        let (near, far) = match address {
+            None => memory::pair(),
+            Some(address) => connected(&address).await,
+        };
+        match network {
+            Network::Raw => unreachable!("it carries no RPC"),
+            Network::Stock => {
+                stock::start_server(far.reader, far.writer);
+                Client { front: stock::start_client(near.reader, near.writer), _connections: vec![] }
+            }
+            Network::Shipmate => {
+                let bootstrap: front::Client = new_client(Front);
+                let server = shipmate::serve_stream(far, bootstrap, &ServerOptions::default());
+                let client = shipmate::connect_stream(near, &ConnectOptions::default());
+                Client { front: client.bootstrap(), _connections: vec![client, server] }
             }
         }
     }
@@ -45,6 +74,14 @@ impl Client {
         let response = request.send().promise.await.unwrap();
         assert_eq!(response.get().unwrap().get_payload().unwrap().len(), payload.len());
     }
+}
+
+/// Both ends of a connection.
+async fn connected(address: &Address) -> (Stream, Stream) {
+    let mut listener = transport::listen(address, &ListenOptions::default()).await.unwrap();
+    let address = listener.address().clone();
+    let (near, accepted) = tokio::join!(transport::connect(&address), listener.accept());
+    (near.unwrap(), accepted.unwrap().attach().await.unwrap())
 }
 
 pub(crate) async fn multiply(arith: &arith::Client, a: i64, b: i64) {

@@ -73,14 +73,17 @@ pub(super) async fn serve(address: &Address) {
     }
 }
 
-fn start_client(reader: impl AsyncRead + Unpin + 'static, writer: impl AsyncWrite + Unpin + 'static) -> front::Client {
+pub(super) fn start_client(
+    reader: impl AsyncRead + Unpin + 'static,
+    writer: impl AsyncWrite + Unpin + 'static,
+) -> front::Client {
     let mut rpc = RpcSystem::new(Box::new(network(reader, writer, Side::Client)), None);
     let bootstrap = rpc.bootstrap(Side::Server);
     spawn_local(rpc);
     bootstrap
 }
 
-fn start_server(reader: impl AsyncRead + Unpin + 'static, writer: impl AsyncWrite + Unpin + 'static) {
+pub(super) fn start_server(reader: impl AsyncRead + Unpin + 'static, writer: impl AsyncWrite + Unpin + 'static) {
     let bootstrap: front::Client = new_client(Front);
     spawn_local(RpcSystem::new(Box::new(network(reader, writer, Side::Server)), Some(bootstrap.client)));
 }

@@ -50,6 +50,7 @@ enum Transport {
     Unix,
     Pipe,
     Shm,
+    Auto,
 }
 
 /// The longest that a step may take: a limit for hanging, not for being slow.
@@ -108,6 +109,7 @@ impl Transport {
             Transport::Unix => "unix",
             Transport::Pipe => "pipe",
             Transport::Shm => "shm",
+            Transport::Auto => "auto",
         }
     }
 
@@ -118,6 +120,7 @@ impl Transport {
             Transport::Unix => format!("unix:{}", folder.join(name).with_extension("sock").display()),
             Transport::Pipe => format!("pipe:{}", folder.join(name).with_extension("pipe").display()),
             Transport::Shm => format!("shm:{}", folder.join(name).with_extension("shm").display()),
+            Transport::Auto => format!("auto:{}", folder.join(name).with_extension("auto").display()),
         }
     }
 }

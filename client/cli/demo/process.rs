@@ -14,6 +14,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 pub(super) struct Process {
     name: String,
     child: Child,
+    /// Ends when this process does, even by SIGKILL.
     pub(super) stdin: Option<ChildStdin>,
     pub(super) stdout: Option<Lines<BufReader<ChildStdout>>>,
     pub(super) stderr: Option<Lines<BufReader<ChildStderr>>>,

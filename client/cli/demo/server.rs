@@ -33,7 +33,9 @@ impl Server {
         };
         // The service is named since a path may have an equals sign in it.
         let listen = transports.iter().map(|it| format!("--listen={}=shipmate", it.address(folder.path(), "ship")));
-        let arguments: Vec<_> = listen.chain(["--log-level=warn".to_owned(), "--drain=2".to_owned()]).collect();
+        // Its standard input ends with this process, however that ends.
+        let options = ["--log-level=warn", "--drain=2", "--until-stdin-ends"].map(str::to_owned);
+        let arguments: Vec<_> = listen.chain(options).collect();
         let mut process = Process::start(&program, &arguments, false)?;
         match timeout(READY_MAX, until_ready(&mut process)).await {
             Ok(Ok(addresses)) => Ok(Server { process, addresses }),

@@ -135,7 +135,7 @@ impl Stage<'_> {
     async fn relay(&self, records: &[Record]) -> anyhow::Result<()> {
         let program = std::env::current_exe().context("find this program")?;
         let address = self.transport.address(self.folder, "records");
-        let mut receiver = Process::start(&program, &["recv", &address], true)?;
+        let mut receiver = Process::start(&program, &["recv", &address, "--until-stdin-ends"], true)?;
         let address = match self.transport {
             // Its writer waits for the reader.
             Transport::Pipe => address,

@@ -13,7 +13,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use super::fifo::{self, READ, Reader, WRITE, Writer};
 use super::rendezvous::{HELLO, Id, Place, TO_CLIENT, TO_SERVER};
 use crate::transport::names::{Name, try_lock_folder_of};
-use crate::transport::{Credentials, Peer, Stream};
+use crate::transport::{Credentials, Peer, ReadHalf, Stream, WriteHalf};
 use crate::{Address, Error, Limits, Result};
 
 /// How often a folder that the server swept away is made again.
@@ -62,7 +62,11 @@ pub async fn connect(path: &Path) -> Result<Stream> {
         rendezvous.unreachable(reason)
     })??;
     let Rendezvous { witness, peer, .. } = rendezvous;
-    Ok(Stream { reader: Box::new(Reader::new(witness, reader)), writer: Box::new(Writer::new((), writer)), peer })
+    Ok(Stream {
+        reader: ReadHalf::new(Reader::new(witness, reader)),
+        writer: WriteHalf::new(Writer::new((), writer)),
+        peer,
+    })
 }
 
 async fn handshake(rendezvous: &Rendezvous) -> Result<Ends> {

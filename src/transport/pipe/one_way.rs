@@ -2,15 +2,20 @@
 
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::TryFutureExt;
+use futures::future::BoxFuture;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
 use super::fifo::{self, READ, Reader, WRITE, Writer};
 use crate::transport::names::OwnedName;
-use crate::transport::{ReadHalf, WriteHalf};
+use crate::transport::{Peer, ReadHalf, Stream, WriteHalf};
 use crate::{Address, Error, Result};
 
 /// Between two looks for a reader; there is no way to be told.
@@ -36,7 +41,7 @@ pub async fn open_reader(path: &Path, mode: u32) -> Result<ReadHalf> {
         }
     };
     let receiver = Receiver::from_owned_fd_unchecked(fifo).map_err(failed)?;
-    Ok(Box::new(Reader::new(name, receiver)))
+    Ok(ReadHalf::new(Reader::new(name, receiver)))
 }
 
 /// Opens the FIFO at `path` to write, once somebody reads it: until then it waits. Dropping the future
@@ -45,7 +50,9 @@ pub async fn open_reader(path: &Path, mode: u32) -> Result<ReadHalf> {
 /// A missing FIFO is made, with the permission bits `mode`, and removed again by whichever side made it:
 /// with this function, when the half is dropped or shut down, or the future before it is done. The reader
 /// has it open by then, and reads to the end; the next reader and writer make another.
-pub async fn open_writer(path: &Path, mode: u32) -> Result<WriteHalf> {
+///
+/// The stream's reader never gives a byte; it ends when nobody reads the FIFO any more.
+pub async fn open_writer(path: &Path, mode: u32) -> Result<Stream> {
     let failed = |e| cannot_open(path, "write", e);
     let mut name = None;
     let mut pause = PAUSE_FIRST;
@@ -61,8 +68,29 @@ pub async fn open_writer(path: &Path, mode: u32) -> Result<WriteHalf> {
             opened => break opened.map_err(failed)?,
         }
     };
+    let watched = fifo.try_clone().and_then(Sender::from_owned_fd_unchecked).map_err(failed)?;
     let sender = Sender::from_owned_fd_unchecked(fifo).map_err(failed)?;
-    Ok(Box::new(Writer::new(name.and_then(|mut waiting| waiting.0.take()), sender)))
+    let writer = Writer::new(name.and_then(|mut waiting| waiting.0.take()), sender);
+    Ok(Stream {
+        reader: ReadHalf::new(Unread::watch(watched)),
+        writer: WriteHalf::new(writer),
+        peer: Peer::new("pipe"),
+    })
+}
+
+/// Ends when nobody reads the FIFO any more.
+struct Unread(BoxFuture<'static, io::Result<()>>);
+
+impl Unread {
+    fn watch(sender: Sender) -> Self {
+        Unread(Box::pin(async move { sender.ready(Interest::ERROR).map_ok(drop).await }))
+    }
+}
+
+impl AsyncRead for Unread {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().0.as_mut().poll(cx)
+    }
 }
 
 impl Drop for Waiting {
@@ -109,7 +137,7 @@ mod tests {
     use super::*;
 
     /// Both sides of a plain FIFO, once each has seen the other.
-    async fn one_way(path: &Path) -> (ReadHalf, WriteHalf) {
+    async fn one_way(path: &Path) -> (ReadHalf, Stream) {
         let reader = open_reader(path, 0o640).await.unwrap();
         (reader, within(open_writer(path, 0o640)).await.unwrap())
     }
@@ -126,7 +154,7 @@ mod tests {
         }
         let mut first = within(open_writer(&scene.path, 0o600)).await.unwrap();
         let second = within(open_writer(&scene.path, 0o600)).await.unwrap();
-        first.write_all(b"one").await.unwrap();
+        first.writer.write_all(b"one").await.unwrap();
         drop(first);
         assert_eq!(read_exactly(&mut reader, 3).await, b"one");
         assert!(reader.read(&mut buffer).now_or_never().is_none(), "one writer is left");
@@ -143,8 +171,8 @@ mod tests {
         let path = scene.path.clone();
         let writer = tokio::spawn(async move {
             let mut writer = open_writer(&path, 0o600).await.unwrap();
-            writer.write_all(b"all of it").await.unwrap();
-            writer.shutdown().await.unwrap();
+            writer.writer.write_all(b"all of it").await.unwrap();
+            writer.writer.shutdown().await.unwrap();
         });
         scene.only(&["a chat"]).await;
         assert!(!writer.is_finished());
@@ -152,6 +180,22 @@ mod tests {
         assert_eq!(read_to_end(&mut reader).await, b"all of it");
         within(writer).await.unwrap();
         assert_eq!(scene.names(), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_writer_learns_that_its_last_reader_is_gone() {
+        let scene = scene();
+        let (reader, mut writer) = one_way(&scene.path).await;
+        let second = open_reader(&scene.path, 0o640).await.unwrap();
+        let mut buffer = [0; 1];
+        drop(reader);
+        writer.writer.write_all(b"bytes that nobody takes").await.unwrap();
+        for _ in 0..3 {
+            assert!(writer.reader.read(&mut buffer).now_or_never().is_none(), "one reader is left");
+            tokio::task::yield_now().await;
+        }
+        drop(second);
+        assert_eq!(within(writer.reader.read(&mut buffer)).await.unwrap(), 0);
     }
 
     #[tokio::test]
@@ -172,7 +216,7 @@ mod tests {
         let scene = scene();
         mkfifo(&scene.path);
         let (mut reader, mut writer) = one_way(&scene.path).await;
-        writer.write_all(b"bytes").await.unwrap();
+        writer.writer.write_all(b"bytes").await.unwrap();
         drop(writer);
         assert_eq!(read_to_end(&mut reader).await, b"bytes");
         drop(reader);
@@ -191,7 +235,7 @@ mod tests {
         mkfifo(&scene.path);
         let cat = Command::new("cat").arg(&scene.path).stdout(Stdio::piped()).spawn().unwrap();
         let mut writer = within(open_writer(&scene.path, 0o600)).await.unwrap();
-        writer.write_all(b"hello, cat").await.unwrap();
+        writer.writer.write_all(b"hello, cat").await.unwrap();
         drop(writer);
         assert_eq!(within(cat.wait_with_output()).await.unwrap().stdout, b"hello, cat");
     }

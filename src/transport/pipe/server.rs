@@ -19,7 +19,7 @@ use super::fifo::{self, READ, Reader, WRITE, Writer};
 use super::rendezvous::{HELLO, Id, Place, Scanner, TO_CLIENT, TO_SERVER};
 use super::sweep::keep_swept;
 use crate::transport::names::{OwnedName, lock_folder_of};
-use crate::transport::{Accepted, Credentials, ListenOptions, Listener, Peer};
+use crate::transport::{Accepted, Credentials, ListenOptions, Listener, Peer, ReadHalf, WriteHalf};
 use crate::{Address, Error, Result};
 
 /// What a pipe of a connection holds, where the system allows it (`/proc/sys/fs/pipe-user-pages-soft` bounds
@@ -148,7 +148,7 @@ fn admit(place: &Place, id: &Id) -> rustix::io::Result<Accepted> {
     Ok(Accepted::new(Peer { credentials, ..Peer::new("pipe") }, move || {
         let reader = Reader::new((), Receiver::from_owned_fd_unchecked(reader)?);
         let writer = Writer::new((), Sender::from_owned_fd_unchecked(writer)?);
-        Ok((Box::new(reader), Box::new(writer)))
+        Ok((ReadHalf::new(reader), WriteHalf::new(writer)))
     }))
 }
 

@@ -15,12 +15,16 @@
 //! fill the counter, and the next ring never returns. `send` has `MSG_DONTWAIT` for each call, and a full
 //! socket is a peer that has been rung already. A futex is faster too, and nobody who sleeps on it notices
 //! that the peer died; who sleeps on the socket sees its end. It also costs no further descriptor.
+//!
+//! A bell may bring a descriptor along: that of a blob, of which a record tells that is published next.
+//! So who reads that record finds the descriptor here already, whichever half took the bell.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -31,6 +35,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
+use super::passing;
 use super::sync::Memory;
 use crate::{Error, Result};
 
@@ -87,7 +92,7 @@ impl PeerWish {
 pub fn doorbell(socket: UnixStream, spin: Duration) -> (Waiter, Waiter) {
     let wakers = Arc::new(Wakers::default());
     let both = Waker::from(wakers.clone());
-    let shared = Arc::new(Shared { socket, wakers, both, ended: AtomicBool::new(false) });
+    let shared = Arc::new(Shared { socket, wakers, both, ended: AtomicBool::new(false), passed: Mutex::default() });
     let waiter = |slot| Waiter { shared: shared.clone(), slot, spin: Spin::new(spin), state: State::Awake };
     (waiter(0), waiter(1))
 }
@@ -115,6 +120,36 @@ struct Shared {
     both: Waker,
     /// The socket has ended.
     ended: AtomicBool,
+    /// Descriptors that came with bells, oldest first. Locked while the socket is read, so that one that
+    /// was taken from there is found here.
+    passed: Mutex<VecDeque<OwnedFd>>,
+}
+
+/// The most descriptors that wait for their records. An honest peer waits for them to be used.
+pub(super) const DESCRIPTORS_WAITING_MAX: usize = 8;
+
+/// Rings the peer, from any thread.
+#[derive(Clone)]
+pub(super) struct Bell(Arc<Shared>);
+
+impl Bell {
+    /// Wakes the peer, and never blocks.
+    pub(super) fn ring(&self) -> Result<()> {
+        ring(&self.0.socket)
+    }
+
+    /// Passes the peer a descriptor, if the socket has room for it now.
+    pub(super) fn pass(&self, descriptor: BorrowedFd<'_>) -> Result<bool> {
+        match passing::send_once(&self.0.socket, &[1], &[descriptor]) {
+            Ok(_) => Ok(true),
+            Err(error) => match Errno::from_io_error(&error) {
+                // The last two: too many are on their way already.
+                Some(Errno::AGAIN | Errno::NOBUFS | Errno::TOOMANYREFS | Errno::MFILE) => Ok(false),
+                Some(Errno::PIPE | Errno::CONNRESET) => Err(gone()),
+                _ => Err(Error::os("pass the peer shared memory", error)),
+            },
+        }
+    }
 }
 
 /// The tasks of both halves. The socket keeps one waker for its readers, so it gets one that wakes both.
@@ -197,6 +232,32 @@ impl Waiter {
         ring(&self.shared.socket)
     }
 
+    /// Rings from elsewhere.
+    pub(super) fn bell(&self) -> Bell {
+        Bell(self.shared.clone())
+    }
+
+    /// The next descriptor that the peer passed. It was passed before this is called, or never.
+    pub(super) fn descriptor(&self) -> Result<Option<OwnedFd>> {
+        let mut passed = self.shared.passed();
+        while passed.is_empty() {
+            let taken =
+                receive_with(&self.shared.socket, &mut passed).map_err(|e| Error::os("wait for the peer", e))?;
+            match taken {
+                Taken::Nothing => break,
+                Taken::End => {
+                    self.shared.ended.store(true, Ordering::Release);
+                    break;
+                }
+                Taken::Bells { .. } => {}
+                Taken::TooMany => return Err(too_many()),
+            }
+        }
+        // Those bells may have been meant for the other half.
+        self.shared.wakers.0[1 - self.slot].wake();
+        Ok(passed.pop_front())
+    }
+
     /// Whether the peer is known to be gone, so that nobody will read what is published.
     pub fn has_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Acquire)
@@ -213,20 +274,71 @@ impl Waiter {
 impl Shared {
     /// Takes the bytes that wait in the socket, so that the next one is news.
     fn take_bytes(&self) -> Result<()> {
-        let taken = self.socket.try_io(Interest::READABLE, || match receive(&self.socket, RecvFlags::DONTWAIT)? {
-            0 => {
+        let mut passed = self.passed();
+        let mut too_many = false;
+        let taken = self.socket.try_io(Interest::READABLE, || match receive_with(&self.socket, &mut passed)? {
+            Taken::End => {
                 self.ended.store(true, Ordering::Release);
                 Ok(())
             }
-            BELLS_AT_ONCE => Ok(()),
+            Taken::TooMany => {
+                too_many = true;
+                Ok(())
+            }
+            Taken::Bells { all: false } => Ok(()),
             // The socket was emptied: whatever comes now is a new event, which tokio is told in this way.
-            _ => Err(io::ErrorKind::WouldBlock.into()),
+            Taken::Bells { all: true } | Taken::Nothing => Err(io::ErrorKind::WouldBlock.into()),
         });
         match taken {
+            _ if too_many => Err(self::too_many()),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(Error::os("wait for the peer", error)),
             _ => Ok(()),
         }
     }
+
+    fn passed(&self) -> MutexGuard<'_, VecDeque<OwnedFd>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What came of taking bells.
+enum Taken {
+    /// `all`: the socket is empty now.
+    Bells {
+        all: bool,
+    },
+    Nothing,
+    TooMany,
+    End,
+}
+
+/// Takes bells, and the descriptors that they bring along.
+fn receive_with(socket: &UnixStream, passed: &mut VecDeque<OwnedFd>) -> io::Result<Taken> {
+    let (mut bells, mut descriptors) = ([0; BELLS_AT_ONCE], Vec::new());
+    loop {
+        match passing::receive_once(socket, &mut bells, &mut descriptors) {
+            Ok(Some(0)) => return Ok(Taken::End),
+            Ok(Some(count)) => {
+                // A read ends behind a byte with descriptors, whatever follows.
+                let all = count < BELLS_AT_ONCE && descriptors.is_empty();
+                passed.extend(descriptors);
+                let too_many = passed.len() > DESCRIPTORS_WAITING_MAX;
+                return Ok(if too_many { Taken::TooMany } else { Taken::Bells { all } });
+            }
+            Ok(None) => return Ok(Taken::TooMany),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::AGAIN) => return Ok(Taken::Nothing),
+                // It died with bells of ours unread.
+                Some(Errno::CONNRESET) => return Ok(Taken::End),
+                Some(Errno::INTR) => {}
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+fn too_many() -> Error {
+    Error::Protocol { what: "shared memory: it passes more descriptors than it says what to do with".into() }
 }
 
 impl Wake for Wakers {

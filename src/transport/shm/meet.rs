@@ -6,13 +6,14 @@
 //! ```text
 //! u8 * 12   "SHIPMATE-SHM"
 //! u32       version, 1
-//! u32       the tiers that the side has: bit 0, copy; bit 1, sealed; bit 2, trusted
-//! u32       zero
+//! u32       the tiers that the side takes: bit 0, copy; bit 1, sealed; bit 2, trusted
+//! u32       how much the other side may have attached of blobs at once, in units of 64 KiB
 //! ```
 //!
-//! From then on the socket carries bells only, and its end is the peer's death.
+//! From then on the socket carries bells, and descriptors of blobs with some of them, and its end is the peer's death.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -21,10 +22,11 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::pool::{Budget, Budgets, Pool};
 use super::stream::{Reader, Writer};
 use super::{Consumer, Producer, Region, doorbell, layout, link, passing};
 use crate::transport::names::OwnedName;
-use crate::transport::{Accepted, ListenOptions, Listener, ReadHalf, Stream, WriteHalf, unix};
+use crate::transport::{Accepted, Connecting, ListenOptions, Listener, Peer, ReadHalf, Stream, Tier, WriteHalf, unix};
 use crate::{Address, Error, Limits, Result};
 
 /// Each side's ring.
@@ -33,9 +35,30 @@ const RING_BYTES: usize = 256 << 10;
 const HANDSHAKES_MAX: usize = 64;
 
 const HELLO_BYTES: usize = 24;
-const MAGIC: &[u8; 12] = b"SHIPMATE-SHM";
+/// What a hello begins with.
+pub(in crate::transport) const HELLO_MAGIC: &[u8; 12] = b"SHIPMATE-SHM";
 const VERSION: u32 = 1;
-const TIER_COPY: u32 = 1;
+/// What a hello counts blobs in.
+const UNIT_BYTES: usize = 64 << 10;
+
+/// What a listener offers to all that connect, or a client to a server.
+#[derive(Clone)]
+pub(in crate::transport) struct Offer {
+    spin: Duration,
+    tier: Tier,
+    bytes_max: usize,
+    budgets: Arc<Budgets>,
+}
+
+/// What a side says to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Terms {
+    spin: Duration,
+    /// A bit for each tier.
+    tiers: u32,
+    /// What the other side may have attached of blobs, in bytes.
+    bytes_max: usize,
+}
 
 struct Shm {
     // Dropped before the listener: once nobody listens, another server may take the name.
@@ -43,34 +66,43 @@ struct Shm {
     listener: UnixListener,
     address: Address,
     handshake_timeout: Duration,
-    spin: Duration,
+    offer: Offer,
     handshakes: JoinSet<Result<Accepted>>,
 }
 
 /// Listens on the Unix socket of an address.
-pub fn listen(address: &Address, options: &ListenOptions) -> Result<impl Listener + use<>> {
+pub fn listen(address: &Address, options: &ListenOptions, limits: &Limits) -> Result<impl Listener + use<>> {
     let (file, listener) = unix::bind(address, options)?;
-    let ListenOptions { handshake_timeout, spin, .. } = *options;
-    let handshakes = JoinSet::new();
-    Ok(Shm { _file: file, listener, address: address.clone(), handshake_timeout, spin, handshakes })
+    Ok(Shm {
+        _file: file,
+        listener,
+        address: address.clone(),
+        handshake_timeout: options.handshake_timeout,
+        offer: Offer::listening(options, limits),
+        handshakes: JoinSet::new(),
+    })
 }
 
 /// Connects to the server at an address.
-pub async fn connect(address: &Address, spin: Duration) -> Result<Stream> {
+pub async fn connect(address: &Address, options: &Connecting, limits: &Limits) -> Result<Stream> {
     let socket = unix::open(address).await?;
-    let peer = unix::peer(&socket, "shm");
-    let meet = async {
-        let (mine, file) = Region::create(RING_BYTES)?;
-        passing::send(&socket, &hello(), &[file.as_fd()]).await?;
-        Ok(link(mine, receive_region(&socket).await?))
-    };
-    let (producer, consumer) = match timeout(Limits::DEFAULT.handshake_timeout, meet).await {
-        Ok(met) => met.map_err(|error| explain(address, error))?,
-        Err(_) => {
-            return Err(Error::Unreachable { address: address.clone(), reason: "the server does not answer".into() });
-        }
-    };
-    let (reader, writer) = halves(socket, producer, consumer, spin);
+    let offer = Offer::connecting(options, limits);
+    match timeout(Limits::DEFAULT.handshake_timeout, ask(socket, offer)).await {
+        Ok(met) => met.map_err(|error| explain(address, error)),
+        Err(_) => Err(Error::Unreachable { address: address.clone(), reason: "the server does not answer".into() }),
+    }
+}
+
+/// The client's part of the handshake.
+pub(in crate::transport) async fn ask(socket: UnixStream, offer: Offer) -> Result<Stream> {
+    let mut peer = unix::peer(&socket, "shm");
+    let mine = offer.to(&peer);
+    let (region, file) = Region::create(RING_BYTES)?;
+    passing::send(&socket, &mine.hello(), &[file.as_fd()]).await?;
+    let (theirs, their_region) = receive_hello(&socket).await?;
+    peer.tier = Some(mine.tier_with(&theirs));
+    let budget = offer.budgets.of(&peer);
+    let (reader, writer) = halves(socket, link(region, their_region), mine, theirs, budget);
     Ok(Stream { reader, writer, peer })
 }
 
@@ -92,9 +124,9 @@ impl Listener for Shm {
                     },
                     socket = self.listener.accept(), if self.handshakes.len() < HANDSHAKES_MAX => {
                         let (socket, _) = socket.map_err(|e| Error::os("accept", e))?;
-                        let (limit, spin) = (self.handshake_timeout, self.spin);
+                        let (limit, offer) = (self.handshake_timeout, self.offer.clone());
                         self.handshakes.spawn(async move {
-                            timeout(limit, answer(socket, spin)).await.unwrap_or(Err(Error::Deadline(limit)))
+                            timeout(limit, answer(socket, offer)).await.unwrap_or(Err(Error::Deadline(limit)))
                         });
                     }
                 }
@@ -105,49 +137,112 @@ impl Listener for Shm {
 }
 
 /// The server's part of the handshake.
-async fn answer(socket: UnixStream, spin: Duration) -> Result<Accepted> {
-    let peer = unix::peer(&socket, "shm");
-    let theirs = receive_region(&socket).await?;
-    let (mine, file) = Region::create(RING_BYTES)?;
-    passing::send(&socket, &hello(), &[file.as_fd()]).await?;
-    let (producer, consumer) = link(mine, theirs);
+pub(in crate::transport) async fn answer(socket: UnixStream, offer: Offer) -> Result<Accepted> {
+    let mut peer = unix::peer(&socket, "shm");
+    let mine = offer.to(&peer);
+    let (theirs, their_region) = receive_hello(&socket).await?;
+    let (region, file) = Region::create(RING_BYTES)?;
+    passing::send(&socket, &mine.hello(), &[file.as_fd()]).await?;
+    peer.tier = Some(mine.tier_with(&theirs));
+    let (ends, budget) = (link(region, their_region), offer.budgets.of(&peer));
     let socket = socket.into_std().map_err(|e| Error::os("accept", e))?;
-    Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(socket)?, producer, consumer, spin))))
+    Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(socket)?, ends, mine, theirs, budget))))
 }
 
-async fn receive_region(socket: &UnixStream) -> Result<Region> {
+async fn receive_hello(socket: &UnixStream) -> Result<(Terms, Region)> {
     let mut theirs = [0; HELLO_BYTES];
     let descriptors = passing::receive(socket, &mut theirs, 1).await?;
-    check_hello(&theirs)?;
-    Region::receive(&descriptors[0], layout::RING_BYTES_MAX)
+    let terms = Terms::parse(&theirs)?;
+    Ok((terms, Region::receive(&descriptors[0], layout::RING_BYTES_MAX)?))
 }
 
-fn halves(socket: UnixStream, producer: Producer, consumer: Consumer, spin: Duration) -> (ReadHalf, WriteHalf) {
-    let (reads, writes) = doorbell(socket, spin);
-    (Box::new(Reader::new(consumer, reads)), Box::new(Writer::new(producer, writes)))
+fn halves(
+    socket: UnixStream,
+    (producer, consumer): (Producer, Consumer),
+    mine: Terms,
+    theirs: Terms,
+    budget: Arc<Budget>,
+) -> (ReadHalf, WriteHalf) {
+    let tier = mine.tier_with(&theirs);
+    let (reads, writes) = doorbell(socket, mine.spin);
+    let pool = Pool::new(producer, writes.bell(), tier, mine.bytes_max.min(theirs.bytes_max), budget);
+    let reader = Reader::new(consumer, reads, tier, mine.bytes_max);
+    let reader = match tier {
+        Tier::Copy => ReadHalf::new(reader),
+        Tier::Sealed | Tier::Trusted => ReadHalf::in_place(reader),
+    };
+    (reader, WriteHalf::with_pool(Writer::new(pool.clone(), writes), pool))
 }
 
-fn hello() -> [u8; HELLO_BYTES] {
-    let mut hello = [0; HELLO_BYTES];
-    hello[..12].copy_from_slice(MAGIC);
-    hello[12..16].copy_from_slice(&VERSION.to_le_bytes());
-    hello[16..20].copy_from_slice(&TIER_COPY.to_le_bytes());
-    hello
-}
-
-fn check_hello(hello: &[u8; HELLO_BYTES]) -> Result<()> {
-    let word = |at: usize| u32::from_le_bytes([hello[at], hello[at + 1], hello[at + 2], hello[at + 3]]);
-    let refuse = |what: String| Err(Error::Protocol { what });
-    if &hello[..12] != MAGIC {
-        return refuse("it does not speak Shipmate's shared memory; is this the address of a unix: server?".into());
+impl Offer {
+    /// What a listener offers.
+    pub(in crate::transport) fn listening(options: &ListenOptions, limits: &Limits) -> Self {
+        let ListenOptions { spin, tier, .. } = *options;
+        let budgets = Arc::new(Budgets::new(limits.shared_bytes_per_user_max));
+        Offer { spin, tier, bytes_max: limits.shared_bytes_max, budgets }
     }
-    match (word(12), word(16)) {
-        (VERSION, tiers) if tiers & TIER_COPY != 0 => Ok(()),
-        (VERSION, tiers) => refuse(format!("its tiers {tiers:#b} do not include copy")),
-        (version, _) => {
-            refuse(format!("it speaks version {version} of shared memory, and this side version {VERSION}"))
+
+    /// What a client offers.
+    pub(in crate::transport) fn connecting(options: &Connecting, limits: &Limits) -> Self {
+        let Connecting { spin, tier } = *options;
+        Offer { spin, tier, bytes_max: limits.shared_bytes_max, budgets: Arc::new(Budgets::new(usize::MAX)) }
+    }
+
+    /// What of it this peer is offered: who is not of the same user is not trusted.
+    fn to(&self, peer: &Peer) -> Terms {
+        let own = rustix::process::geteuid().as_raw();
+        let same = peer.credentials.is_some_and(|credentials| credentials.uid == own);
+        let tier = if same { self.tier } else { self.tier.min(Tier::Sealed) };
+        Terms { spin: self.spin, tiers: up_to(tier), bytes_max: self.bytes_max }
+    }
+}
+
+impl Terms {
+    /// The strongest tier that both sides take.
+    fn tier_with(&self, theirs: &Terms) -> Tier {
+        let both = self.tiers & theirs.tiers;
+        let strongest = TIERS.into_iter().rev().find(|tier| both & bit(*tier) != 0);
+        strongest.expect("all take copy")
+    }
+
+    fn hello(&self) -> [u8; HELLO_BYTES] {
+        let mut hello = [0; HELLO_BYTES];
+        let units = u32::try_from(self.bytes_max / UNIT_BYTES).unwrap_or(u32::MAX);
+        hello[..12].copy_from_slice(HELLO_MAGIC);
+        hello[12..16].copy_from_slice(&VERSION.to_le_bytes());
+        hello[16..20].copy_from_slice(&self.tiers.to_le_bytes());
+        hello[20..24].copy_from_slice(&units.to_le_bytes());
+        hello
+    }
+
+    fn parse(hello: &[u8; HELLO_BYTES]) -> Result<Self> {
+        let word = |at: usize| u32::from_le_bytes([hello[at], hello[at + 1], hello[at + 2], hello[at + 3]]);
+        let refuse = |what: String| Err(Error::Protocol { what });
+        if &hello[..12] != HELLO_MAGIC {
+            let what = "it does not speak Shipmate's shared memory; is this the address of a unix: server?";
+            return refuse(what.into());
         }
+        let (version, tiers) = (word(12), word(16));
+        if version != VERSION {
+            return refuse(format!("it speaks version {version} of shared memory, and this side version {VERSION}"));
+        }
+        if tiers & bit(Tier::Copy) == 0 {
+            return refuse(format!("its tiers {tiers:#b} do not include copy"));
+        }
+        let bytes_max = (word(20) as usize).saturating_mul(UNIT_BYTES);
+        Ok(Terms { spin: Duration::ZERO, tiers, bytes_max })
     }
+}
+
+const TIERS: [Tier; 3] = [Tier::Copy, Tier::Sealed, Tier::Trusted];
+
+fn bit(tier: Tier) -> u32 {
+    1 << tier as u32
+}
+
+/// The bits of a tier and all below it.
+fn up_to(tier: Tier) -> u32 {
+    (bit(tier) << 1) - 1
 }
 
 /// A server that hangs up in the handshake is most likely one of another kind.

@@ -15,6 +15,8 @@
 //! - [`region`]: one sealed memfd for each side, which that side alone can write (the kernel sees to it).
 //! - [`ring`]: records of bytes, from one producer to one consumer, copied or read in place.
 //! - [`broadcast`]: messages from one publisher to many subscribers, written once.
+//! - [`lending`]: the books of both sides about blobs, large parts of messages that go by reference; `pool`: the
+//!   memory of those, `arena`: messages built in it.
 //! - [`mod@doorbell`]: how to sleep until the peer has done something, and how to wake a peer that sleeps.
 //! - [`passing`]: file descriptors over a Unix socket.
 //! - `meet`: how two sides find each other and exchange regions; `stream`: the bytes of a connection.
@@ -26,10 +28,13 @@
 // The one place of the transports that needs it: the mapping, and slices of it. Each block has its reason.
 #![allow(unsafe_code)]
 
+mod arena;
 pub mod broadcast;
 pub mod doorbell;
+pub mod lending;
 mod meet;
 pub mod passing;
+mod pool;
 pub mod region;
 pub mod ring;
 mod stream;
@@ -38,8 +43,11 @@ pub mod sync;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use arena::Arena;
 pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
+pub(super) use meet::{HELLO_MAGIC, Offer, answer, ask};
 pub use meet::{connect, listen};
+pub(crate) use pool::Pool;
 pub use region::Region;
 pub use ring::{Consumer, Held, Label, Loan, Producer, Record, Room, link};
 pub use sync::{Memory, layout};

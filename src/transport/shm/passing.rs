@@ -60,7 +60,8 @@ fn wrong_count(count: usize) -> Error {
     Error::Protocol { what: format!("it passed more or fewer than {count} descriptors") }
 }
 
-fn send_once(stream: &UnixStream, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+/// One try, without waiting.
+pub(super) fn send_once(stream: &UnixStream, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
@@ -71,8 +72,13 @@ fn send_once(stream: &UnixStream, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) 
     Ok(rustix::net::sendmsg(stream, &[IoSlice::new(bytes)], &mut control, flags)?)
 }
 
-/// `None`: there were more descriptors than there was space for, and the kernel closed some.
-fn receive_once(stream: &UnixStream, bytes: &mut [u8], into: &mut Vec<OwnedFd>) -> io::Result<Option<usize>> {
+/// One try, without waiting. `None`: there were more descriptors than there was space for, and the kernel
+/// closed some.
+pub(super) fn receive_once(
+    stream: &UnixStream,
+    bytes: &mut [u8],
+    into: &mut Vec<OwnedFd>,
+) -> io::Result<Option<usize>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;

@@ -1,4 +1,5 @@
-//! A side's memory: an anonymous file that nobody can resize and that its maker alone can write.
+//! A side's memory: an anonymous file that nobody can resize and that its maker alone can write. It is a
+//! region, with a ring and the words beside it, or a blob, which is nothing but bytes.
 //!
 //! The kernel keeps these promises for as long as the file lives, so a receiver that has checked them once
 //! need not trust the peer for them:
@@ -7,6 +8,7 @@
 //! - `F_SEAL_FUTURE_WRITE`: no writable mapping but the maker's, no `write`, and no hole punched into it.
 //! - `F_SEAL_SEAL`: this set of seals is final.
 //! - Every page is there from the start, on tmpfs: no access has to find memory, and fail with a SIGBUS.
+//! - `F_SEAL_WRITE`, of a blob that was [sealed](Region::seal): its maker cannot write it any more either.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
@@ -36,56 +38,93 @@ impl Region {
             let what = format!("a ring of {ring_bytes} bytes: it takes a power of two from {min} to {max}");
             return Err(Error::Misuse(what));
         }
-        let failed = |e: Errno| Error::os(format!("make {ring_bytes} bytes of shared memory"), e);
-        let bytes = layout::RING + ring_bytes;
-        let file = memfd().map_err(failed)?;
-        rustix::fs::ftruncate(&file, bytes as u64).map_err(failed)?;
-        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64).map_err(failed)?;
-        let region = Region::map(&file, bytes, true).map_err(failed)?;
+        let (region, file) = Region::make(layout::RING + ring_bytes, Access::Write)?;
         region.store(layout::MAGIC, layout::MAGIC_WORD);
-        // After the only writable mapping was made.
-        rustix::fs::fcntl_add_seals(&file, SEALS | SealFlags::SEAL).map_err(failed)?;
+        Region::close_to_writers(&file)?;
         Ok((region, file))
     }
 
     /// Maps the region of a peer, once its descriptor is found to be one. The descriptor is not needed
     /// afterwards.
     pub fn receive(file: impl AsFd, ring_bytes_max: usize) -> Result<Region> {
-        let refuse = |what: &str| Error::Protocol { what: format!("its shared memory {what}") };
-        // Fails for all but memory files.
-        let seals = rustix::fs::fcntl_get_seals(&file).map_err(|_| refuse("is not a memory file"))?;
-        if !seals.contains(SEALS | SealFlags::SEAL) {
-            return Err(refuse("is not sealed against shrinking, growing, writing by others and further seals"));
-        }
-        let failed = |e: Errno| Error::os("look at the peer's shared memory", e);
-        // Huge pages can run out at any access.
-        if rustix::fs::fstatfs(&file).map_err(failed)?.f_type != TMPFS_MAGIC {
-            return Err(refuse("is not on tmpfs"));
-        }
-        let stat = rustix::fs::fstat(&file).map_err(failed)?;
-        let size = usize::try_from(stat.st_size).unwrap_or(0);
+        let size = inspect(&file, SEALS | SealFlags::SEAL)?;
         let ring_bytes = size.saturating_sub(layout::RING);
         if !is_ring(ring_bytes) || ring_bytes > ring_bytes_max {
-            return Err(refuse(&format!("has a ring of {ring_bytes} bytes: {ring_bytes_max} are allowed")));
+            return Err(refused(&format!("has a ring of {ring_bytes} bytes: {ring_bytes_max} are allowed")));
         }
-        if (stat.st_blocks as u64).saturating_mul(512) < size as u64 {
-            return Err(refuse("has holes"));
-        }
-        let region = Region::map(&file, size, false).map_err(failed)?;
+        let region = Region::map(&file, size, Access::Read).map_err(|e| Error::os("map the peer's memory", e))?;
         if region.load(layout::MAGIC) != layout::MAGIC_WORD {
-            return Err(refuse("is of another version or byte order"));
+            return Err(refused("is of another version or byte order"));
         }
         Ok(region)
     }
 
-    fn map(file: impl AsFd, bytes: usize, writable: bool) -> rustix::io::Result<Region> {
-        let protection = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
-        // SAFETY: the kernel chooses an address that nothing else has; the mapping is unmapped by `drop`.
-        let base = unsafe {
-            rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, file, 0)?.cast::<u8>()
+    /// Makes a blob of `bytes` bytes, all zero. Until it is [sealed](Region::seal) or
+    /// [closed to other writers](Region::close_to_writers), whoever has the descriptor can write it.
+    pub(super) fn make_blob(bytes: usize) -> Result<(Region, OwnedFd)> {
+        Region::make(bytes, Access::WriteWhole)
+    }
+
+    fn make(bytes: usize, access: Access) -> Result<(Region, OwnedFd)> {
+        let make = || {
+            let file = memfd()?;
+            rustix::fs::ftruncate(&file, bytes as u64)?;
+            rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64)?;
+            Ok((Region::map(&file, bytes, access)?, file))
         };
+        make().map_err(|e: Errno| Error::os(format!("make {bytes} bytes of shared memory"), e))
+    }
+
+    /// Adds the seals that keep everybody from writing a file but through the mapping that exists.
+    pub(super) fn close_to_writers(file: impl AsFd) -> Result<()> {
+        let sealed = rustix::fs::fcntl_add_seals(&file, SEALS | SealFlags::SEAL);
+        sealed.map_err(|e| Error::os("seal shared memory", e))
+    }
+
+    /// Makes the bytes final: this side cannot write them any more either. They stay where they are.
+    pub(super) fn seal(&mut self, file: impl AsFd) -> Result<()> {
+        let failed = |e| Error::os("seal shared memory", e);
+        // The kernel refuses the seal while a writable mapping exists. Private pages of a mapping that
+        // is only read are those of the file.
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+        // SAFETY: it replaces, in one step, exactly the mapping of `self` by one of the same bytes. No
+        // `&mut` to them is lent: `self` is borrowed mutably, and callers of `slice_mut` promise the rest.
+        unsafe { rustix::mm::mmap(self.base.as_ptr().cast(), self.bytes, ProtFlags::READ, flags, &file, 0) }
+            .map_err(failed)?;
+        self.writable = false;
+        rustix::fs::fcntl_add_seals(&file, FINAL_SEALS | SealFlags::SEAL).map_err(failed)
+    }
+
+    /// Maps a blob of a peer that is to have `bytes` bytes, once its descriptor is found to be one:
+    /// `sealed` for good, or such that the peer alone can write it.
+    pub(super) fn receive_blob(file: impl AsFd, bytes: usize, sealed: bool) -> Result<Region> {
+        let seals = if sealed { FINAL_SEALS } else { SEALS };
+        let size = inspect(&file, seals | SealFlags::SEAL)?;
+        if size != bytes {
+            return Err(refused(&format!("has {size} bytes and was announced with {bytes}")));
+        }
+        let access = if sealed { Access::ReadSealed } else { Access::ReadWhole };
+        Region::map(&file, size, access).map_err(|e| Error::os("map the peer's memory", e))
+    }
+
+    fn map(file: impl AsFd, bytes: usize, access: Access) -> rustix::io::Result<Region> {
+        let (protection, flags) = match access {
+            Access::Write => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED),
+            Access::WriteWhole => (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::POPULATE),
+            Access::Read => (ProtFlags::READ, MapFlags::SHARED),
+            Access::ReadWhole => (ProtFlags::READ, MapFlags::SHARED | MapFlags::POPULATE),
+            // Before Linux 6.7, a shared mapping of a file that is sealed against writing is refused.
+            Access::ReadSealed => (ProtFlags::READ, MapFlags::PRIVATE | MapFlags::POPULATE),
+        };
+        // SAFETY: the kernel chooses an address that nothing else has; the mapping is unmapped by `drop`.
+        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, flags, file, 0)?.cast::<u8>() };
         let base = NonNull::new(base).ok_or(Errno::FAULT)?;
-        Ok(Region { base, bytes, writable })
+        Ok(Region { base, bytes, writable: matches!(access, Access::Write | Access::WriteWhole) })
+    }
+
+    /// Where it lies in this process.
+    pub(super) fn address(&self) -> NonNull<u8> {
+        self.base
     }
 
     /// The bytes from `offset` on, to be read in place.
@@ -148,6 +187,13 @@ impl Memory for Region {
     /// Word by word, and not by `memcpy`: with a peer that writes meanwhile, that would be a data race, and
     /// a compiler may read the source of a copy again where the copy is used.
     fn read(&self, offset: usize, to: &mut [u8]) {
+        let inside = offset % 8;
+        if inside > 0 {
+            let (first, rest) = to.split_at_mut((8 - inside).min(to.len()));
+            let word = self.load(offset - inside).to_ne_bytes();
+            first.copy_from_slice(&word[inside..inside + first.len()]);
+            return self.read(offset - inside + 8, rest);
+        }
         let words = self.words(offset, to.len().div_ceil(8));
         let (whole, rest) = to.as_chunks_mut::<8>();
         for (to, word) in whole.iter_mut().zip(words) {
@@ -186,12 +232,48 @@ unsafe impl Sync for Region {}
 
 /// Beside the seal that makes them final.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::FUTURE_WRITE);
+/// Those of a blob that nobody writes any more.
+const FINAL_SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::WRITE);
+
+/// What a mapping is for. What is used as a whole is entered into the page table at once, which costs a
+/// fraction of a fault for each page; the ring of a quiet connection is not.
+#[derive(Clone, Copy)]
+enum Access {
+    Write,
+    WriteWhole,
+    Read,
+    ReadWhole,
+    ReadSealed,
+}
 
 /// statfs(2); a memory file with huge pages has another.
 const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
 fn is_ring(bytes: usize) -> bool {
     bytes.is_power_of_two() && (layout::RING_BYTES_MIN..=layout::RING_BYTES_MAX).contains(&bytes)
+}
+
+fn refused(what: &str) -> Error {
+    Error::Protocol { what: format!("its shared memory {what}") }
+}
+
+/// Looks at a descriptor of the peer's, and gives the size of the file.
+fn inspect(file: impl AsFd, seals: SealFlags) -> Result<usize> {
+    // Fails for all but memory files.
+    let found = rustix::fs::fcntl_get_seals(&file).map_err(|_| refused("is not a memory file"))?;
+    if !found.contains(seals) {
+        return Err(refused("is not sealed against shrinking, growing, writing by others and further seals"));
+    }
+    let failed = |e: Errno| Error::os("look at the peer's shared memory", e);
+    // Huge pages can run out at any access.
+    if rustix::fs::fstatfs(&file).map_err(failed)?.f_type != TMPFS_MAGIC {
+        return Err(refused("is not on tmpfs"));
+    }
+    let stat = rustix::fs::fstat(&file).map_err(failed)?;
+    if (stat.st_blocks as u64).saturating_mul(512) < stat.st_size as u64 {
+        return Err(refused("has holes"));
+    }
+    Ok(usize::try_from(stat.st_size).unwrap_or(0))
 }
 
 fn memfd() -> rustix::io::Result<OwnedFd> {
@@ -253,7 +335,7 @@ mod tests {
         assert_eq!(rustix::fs::fallocate(&file, hole, 0, 4096), Err(Errno::PERM));
         assert_eq!(rustix::io::write(&file, &[1]), Err(Errno::PERM));
         assert_eq!(rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE), Err(Errno::PERM));
-        assert!(Region::map(&file, bytes as usize, true).is_err(), "a second writable mapping");
+        assert!(Region::map(&file, bytes as usize, Access::Write).is_err(), "a second writable mapping");
     }
 
     #[test]
@@ -280,6 +362,57 @@ mod tests {
         if let Ok(file) = rustix::fs::memfd_create("test", huge) {
             rustix::fs::fcntl_add_seals(&file, SEALS | SealFlags::SEAL).unwrap();
             assert!(refusal(file).contains("tmpfs"));
+        }
+    }
+
+    #[test]
+    fn bytes_are_read_from_any_offset() {
+        let (mine, _file) = Region::make_blob(4096).unwrap();
+        let bytes: Vec<u8> = (0..64).collect();
+        mine.write(0, &bytes);
+        for from in 0..=17 {
+            for to in from..=33 {
+                let mut copy = vec![0; to - from];
+                mine.read(from, &mut copy);
+                assert_eq!(copy, bytes[from..to]);
+            }
+        }
+        mine.read(4095, &mut [0]);
+    }
+
+    #[test]
+    fn a_sealed_blob_stays_where_it_is_and_nobody_writes_it() {
+        let (mut mine, file) = Region::make_blob(8192).unwrap();
+        mine.write(8, b"for ever");
+        let address = mine.address();
+        assert!(Region::receive_blob(&file, 8192, true).is_err(), "not sealed yet");
+        mine.seal(&file).unwrap();
+        assert_eq!(mine.address(), address);
+        assert_eq!(rustix::io::pwrite(&file, &[1], 0), Err(Errno::PERM));
+        assert!(Region::map(&file, 8192, Access::Write).is_err());
+        let theirs = Region::receive_blob(&file, 8192, true).unwrap();
+        for side in [&mine, &theirs] {
+            let mut copy = [0; 8];
+            side.read(8, &mut copy);
+            assert_eq!(&copy, b"for ever");
+        }
+    }
+
+    #[test]
+    fn a_blob_that_is_not_as_announced_is_refused() {
+        let refusal = |file: OwnedFd, bytes, sealed| match Region::receive_blob(file, bytes, sealed) {
+            Err(Error::Protocol { what }) => what,
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it was mapped"),
+        };
+        let none = MemfdFlags::empty();
+        for (sealed, all) in [(false, SEALS | SealFlags::SEAL), (true, FINAL_SEALS | SealFlags::SEAL)] {
+            for missing in all.iter() {
+                assert!(refusal(file(none, 8192, true, all - missing), 8192, sealed).contains("not sealed"));
+            }
+            assert!(refusal(file(none, 8192, true, all), 4096, sealed).contains("announced with 4096"));
+            assert!(refusal(file(none, 8192, false, all), 8192, sealed).contains("holes"));
+            assert!(refusal(std::fs::File::open("/dev/zero").unwrap().into(), 8192, sealed).contains("not a memory"));
         }
     }
 

@@ -190,6 +190,29 @@ impl<M: Memory> Producer<M> {
         (self.written - self.read) as usize
     }
 
+    /// The end of the last committed record, counted from the start of the connection.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether the peer is done with all records up to a position.
+    pub(super) fn is_taken(&mut self, position: u64) -> Result<bool> {
+        if self.read < position {
+            self.refresh()?;
+        }
+        Ok(self.read >= position)
+    }
+
+    /// The condition of that. Publish first.
+    pub(super) fn taken(&mut self, position: u64) -> Taken<'_, M> {
+        Taken { producer: self, position }
+    }
+
+    /// The peer's memory.
+    pub(super) fn peer(&self) -> &M {
+        &self.peer
+    }
+
     fn has_room(&mut self, bytes: usize) -> Result<bool> {
         if bytes > self.record_bytes_max() {
             let max = self.record_bytes_max();
@@ -237,6 +260,22 @@ impl<M: Memory> Condition for Room<'_, M> {
         let (_, end) = self.producer.place(self.bytes);
         let enough = end.saturating_sub(self.producer.ring.bytes);
         wish(&*self.producer.mine, layout::SPACE_WISH, enough);
+    }
+}
+
+/// The condition that the peer is done with records.
+pub(super) struct Taken<'a, M: Memory = Region> {
+    producer: &'a mut Producer<M>,
+    position: u64,
+}
+
+impl<M: Memory> Condition for Taken<'_, M> {
+    fn holds(&mut self) -> Result<bool> {
+        self.producer.is_taken(self.position)
+    }
+
+    fn wish(&mut self) {
+        wish(&*self.producer.mine, layout::SPACE_WISH, self.position);
     }
 }
 
@@ -333,6 +372,11 @@ impl<M: Memory> Consumer<M> {
         self.mine.store(layout::READ, free);
         self.released = free;
         self.peer_wish.is_due(&*self.peer, free)
+    }
+
+    /// This side's memory.
+    pub(super) fn mine(&self) -> Arc<M> {
+        self.mine.clone()
     }
 
     /// How many bytes of the ring were received and not released.

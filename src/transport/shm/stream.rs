@@ -1,68 +1,180 @@
-//! The bytes of a connection, as records in the two rings.
+//! The bytes of a connection, as records in the two rings and bytes of blobs.
 //!
-//! This is the *copy* tier: bytes are copied into the ring by the sender and out of it by the receiver,
-//! which looks at its copy only. A peer that changes what it has sent changes nothing.
+//! In the *copy* tier bytes are copied out of the ring, or the blob, by the receiver, which looks at its
+//! copy only. A peer that changes what it has sent changes nothing. In the others, what lies in a blob can
+//! be had in place: from a peer that is trusted, or when nobody can change it any more.
 
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Consumer, Held, Label, Producer, Waiter};
+use super::lending::{Borrowed, Borrower};
+use super::pool::{Pool, Referred, SHARED_BYTES_MIN, State, Yet};
+use super::ring::Record;
+use super::sync::Memory;
+use super::{Consumer, Held, Label, Region, Waiter};
 use crate::Error;
+use crate::transport::Tier;
+use crate::transport::half::{InPlace, ReadInPlace};
 
-/// Tags of records: bytes of the stream, and its end.
-const BYTES: u16 = 0;
-const END: u16 = 1;
+/// Tags of records.
+pub(super) mod tag {
+    /// Bytes of the stream.
+    pub(in crate::transport::shm) const BYTES: u16 = 0;
+    /// The end of the stream.
+    pub(in crate::transport::shm) const END: u16 = 1;
+    /// Id and size of a blob, whose descriptor came with a bell.
+    pub(in crate::transport::shm) const ATTACH: u16 = 2;
+    /// Id of a blob, and where in it the next bytes of the stream are: offset and count.
+    pub(in crate::transport::shm) const BLOB: u16 = 3;
+    /// Id of a blob that is not used any more.
+    pub(in crate::transport::shm) const DETACH: u16 = 4;
+    /// Id and size, offset and count: of a blob that is sealed, used once, and detached when it is given back.
+    pub(in crate::transport::shm) const SEALED: u16 = 5;
+}
 
 /// The half that is read.
 pub(super) struct Reader {
     consumer: Consumer,
     waiter: Waiter,
-    /// A record of which the first bytes are read.
-    rest: Option<(Held, usize)>,
+    borrower: Borrower<Arc<Mapped>, Region>,
+    tier: Tier,
+    /// A piece of the stream of which the first bytes are read.
+    rest: Option<(Piece, usize)>,
     ended: bool,
 }
 
 /// The half that is written.
 pub(super) struct Writer {
-    producer: Producer,
+    pool: Pool,
     waiter: Waiter,
 }
 
+/// Bytes of the stream, where they are.
+enum Piece {
+    Ring(Held),
+    Blob(Lent),
+}
+
+type Lent = Borrowed<Arc<Mapped>, Region>;
+
+/// A blob of the peer's, mapped.
+struct Mapped {
+    region: Region,
+    sealed: bool,
+}
+
 impl Reader {
-    pub(super) fn new(consumer: Consumer, waiter: Waiter) -> Self {
-        Reader { consumer, waiter, rest: None, ended: false }
+    /// `bytes_max`: what the peer may attach of blobs.
+    pub(super) fn new(consumer: Consumer, waiter: Waiter, tier: Tier, bytes_max: usize) -> Self {
+        let borrower = Borrower::new(bytes_max, consumer.mine());
+        Reader { consumer, waiter, borrower, tier, rest: None, ended: false }
     }
 
     /// Copies out what is there and fits.
     fn take(&mut self, buffer: &mut ReadBuf<'_>) -> crate::Result<()> {
+        let before = buffer.filled().len();
         while buffer.remaining() > 0 && !self.ended {
-            let (record, taken) = match self.rest.take() {
+            let (piece, taken) = match self.rest.take() {
                 Some(rest) => rest,
-                None => match self.consumer.receive()? {
-                    Some(record) if record.label().tag == END => {
-                        self.ended = true;
-                        break;
-                    }
-                    Some(record) => (record.hold(), 0),
+                None => match self.next()? {
+                    Some(piece) => (piece, 0),
                     None => break,
                 },
             };
-            let count = buffer.remaining().min(record.bytes() - taken);
-            record.copy_part(taken, buffer.initialize_unfilled_to(count));
-            buffer.advance(count);
-            match taken + count {
-                all if all == record.bytes() => self.consumer.give_back(record),
-                some => self.rest = Some((record, some)),
+            if taken == 0 && buffer.filled().len() > before && self.is_in_place(&piece) {
+                // Somebody may want it where it is.
+                self.rest = Some((piece, taken));
+                break;
             }
+            let count = buffer.remaining().min(piece.bytes() - taken);
+            piece.copy_part(taken, buffer.initialize_unfilled_to(count));
+            buffer.advance(count);
+            self.put_back(piece, taken + count);
         }
+        self.release();
+        Ok(())
+    }
+
+    /// Keeps a piece of which something is left, and gives back any other.
+    fn put_back(&mut self, piece: Piece, taken: usize) {
+        if taken < piece.bytes() {
+            self.rest = Some((piece, taken));
+        } else if let Piece::Ring(record) = piece {
+            self.consumer.give_back(record);
+        }
+    }
+
+    fn release(&mut self) {
         if self.consumer.release() {
             // A peer that is gone waits for no room; what it wrote is still to be read.
             let _ = self.waiter.ring();
         }
-        Ok(())
+    }
+
+    /// The next piece of the stream, if it is there. What records say about blobs is done on the way.
+    fn next(&mut self) -> crate::Result<Option<Piece>> {
+        while let Some(record) = self.consumer.receive()? {
+            match record.label().tag {
+                tag::BYTES => return Ok(Some(Piece::Ring(record.hold()))),
+                tag::END => {
+                    self.ended = true;
+                    break;
+                }
+                tag::ATTACH => {
+                    let [id, bytes] = words(record)?;
+                    self.attach(id, bytes, false)?;
+                }
+                tag::BLOB => {
+                    let [id, offset, bytes] = words(record)?;
+                    return Ok(Some(Piece::Blob(self.borrower.borrow(id, offset, bytes)?)));
+                }
+                tag::DETACH => {
+                    let [id] = words(record)?;
+                    self.borrower.detach(id)?;
+                }
+                tag::SEALED => {
+                    let [id, size, offset, bytes] = words(record)?;
+                    self.attach(id, size, true)?;
+                    return Ok(Some(Piece::Blob(self.borrower.borrow(id, offset, bytes)?)));
+                }
+                unknown => return Err(broken(format!("a record with the unknown tag {unknown}"))),
+            }
+        }
+        Ok(None)
+    }
+
+    fn attach(&mut self, id: u64, bytes: u64, sealed: bool) -> crate::Result<()> {
+        let waiter = &self.waiter;
+        self.borrower.attach(id, bytes, sealed, |bytes| {
+            let file: OwnedFd = waiter.descriptor()?.ok_or_else(|| broken("a blob without its descriptor"))?;
+            Ok(Arc::new(Mapped { region: Region::receive_blob(file, bytes, sealed)?, sealed }))
+        })
+    }
+
+    /// Waits until there is something to take, or the end.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Even when there is data: the waiter learns from what it finds whether to spin.
+        if self.rest.is_none() && !self.ended {
+            match ready!(self.waiter.poll(cx, &mut self.consumer)) {
+                Ok(()) => {}
+                Err(Error::Disconnected { .. }) => self.ended = true,
+                Err(error) => return Poll::Ready(Err(io::Error::other(error))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether this may be read where it is, as the tier says.
+    fn is_in_place(&self, piece: &Piece) -> bool {
+        match piece {
+            Piece::Ring(_) => false,
+            Piece::Blob(lent) => lent.blob().sealed || self.tier == Tier::Trusted,
+        }
     }
 }
 
@@ -71,14 +183,7 @@ impl AsyncRead for Reader {
         let this = self.get_mut();
         let before = buffer.filled().len();
         loop {
-            // Even when there is data: the waiter learns from what it finds whether to spin.
-            if this.rest.is_none() && !this.ended {
-                match ready!(this.waiter.poll(cx, &mut this.consumer)) {
-                    Ok(()) => {}
-                    Err(Error::Disconnected { .. }) => this.ended = true,
-                    Err(error) => return Poll::Ready(Err(io::Error::other(error))),
-                }
-            }
+            ready!(this.poll_data(cx))?;
             this.take(buffer).map_err(io::Error::other)?;
             if buffer.filled().len() > before || this.ended || buffer.remaining() == 0 {
                 return Poll::Ready(Ok(()));
@@ -87,17 +192,107 @@ impl AsyncRead for Reader {
     }
 }
 
-impl Writer {
-    pub(super) fn new(producer: Producer, waiter: Waiter) -> Self {
-        Writer { producer, waiter }
+impl ReadInPlace for Reader {
+    fn poll_in_place(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<Option<InPlace>>> {
+        while self.rest.is_none() && !self.ended {
+            ready!(self.poll_data(cx))?;
+            self.rest = self.next().map_err(io::Error::other)?.map(|piece| (piece, 0));
+            self.release();
+        }
+        match self.rest.take() {
+            Some((piece @ Piece::Blob(_), 0)) if piece.bytes() == bytes && self.is_in_place(&piece) => {
+                let Piece::Blob(lent) = piece else { unreachable!("matched above") };
+                if lent.offset().is_multiple_of(8) {
+                    return Poll::Ready(Ok(Some(Box::new(Readable(lent)))));
+                }
+                self.rest = Some((Piece::Blob(lent), 0));
+            }
+            rest => self.rest = rest,
+        }
+        Poll::Ready(Ok(None))
+    }
+}
+
+impl Piece {
+    fn bytes(&self) -> usize {
+        match self {
+            Piece::Ring(record) => record.bytes(),
+            Piece::Blob(lent) => lent.bytes(),
+        }
     }
 
-    /// Shows the peer what was written.
-    fn publish(&mut self) -> io::Result<()> {
-        if self.producer.publish() {
-            self.waiter.ring().map_err(to_io)?;
+    fn copy_part(&self, at: usize, to: &mut [u8]) {
+        match self {
+            Piece::Ring(record) => record.copy_part(at, to),
+            Piece::Blob(lent) => {
+                assert!(at <= lent.bytes() && to.len() <= lent.bytes() - at, "a read past the end of what is lent");
+                lent.blob().region.read(lent.offset() + at, to);
+            }
         }
-        Ok(())
+    }
+}
+
+/// Bytes of a blob that may be read in place: made only of those for which [`Reader::is_in_place`] says so.
+struct Readable(Lent);
+
+impl AsRef<[u8]> for Readable {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the blob is sealed against writing, or its owner is trusted not to write before it is
+        // given back, which both sides asked for. This process has no writable mapping of it.
+        unsafe { self.0.blob().region.slice(self.0.offset(), self.0.bytes()) }
+    }
+}
+
+/// What a record about blobs says.
+fn words<const N: usize>(record: Record<'_>) -> crate::Result<[u64; N]> {
+    let mut bytes = [0; 32];
+    let bytes = &mut bytes[..N * 8];
+    if record.bytes() != bytes.len() {
+        let (tag, bytes) = (record.label().tag, record.bytes());
+        return Err(broken(format!("a record with the tag {tag} and {bytes} bytes")));
+    }
+    record.copy_to(bytes);
+    Ok(std::array::from_fn(|index| u64::from_ne_bytes(std::array::from_fn(|at| bytes[index * 8 + at]))))
+}
+
+fn broken(what: impl Into<String>) -> Error {
+    Error::Protocol { what: format!("shared memory: {}", what.into()) }
+}
+
+impl Writer {
+    pub(super) fn new(pool: Pool, waiter: Waiter) -> Self {
+        Writer { pool, waiter }
+    }
+}
+
+impl State {
+    /// Writes what there is room for, and adds to `sent` how much of the slices that is. Gives what to wait
+    /// for before the rest.
+    fn write(&mut self, mut slices: &[&[u8]], sent: &mut usize) -> crate::Result<Option<Yet>> {
+        while let Some((first, rest)) = slices.split_first() {
+            if first.len() >= SHARED_BYTES_MIN {
+                match self.refer(first)? {
+                    Referred::Lent => {
+                        *sent += first.len();
+                        slices = rest;
+                        continue;
+                    }
+                    Referred::Not(yet) => return Ok(Some(yet)),
+                    Referred::No => {}
+                }
+            }
+            let copied = |slice: &&&[u8]| slice.len() < SHARED_BYTES_MIN || !self.is_shared(slice);
+            let (copies, others) = slices.split_at(1 + rest.iter().take_while(copied).count());
+            let total: usize = copies.iter().map(|slice| slice.len()).sum();
+            let mut copied = 0;
+            if total > 0 && !self.producer.write(copies, &mut copied, tag::BYTES)? {
+                *sent += copied;
+                return Ok(Some(Yet::Room(self.producer.next_part(total - copied))));
+            }
+            *sent += copied;
+            slices = others;
+        }
+        Ok(None)
     }
 }
 
@@ -125,15 +320,22 @@ impl AsyncWrite for Writer {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let parts = &parts[..slices.len().min(SLICES_MAX)];
+        let mut state = this.pool.lock();
+        state.check().map_err(to_io)?;
         loop {
             let mut sent = 0;
-            this.producer.write(parts, &mut sent, BYTES).map_err(to_io)?;
-            if sent > 0 {
-                this.publish()?;
-                return Poll::Ready(Ok(sent));
+            let next = state.write(parts, &mut sent).map_err(to_io)?;
+            // Even if nothing of the stream was: a blob may have been attached.
+            state.publish().map_err(to_io)?;
+            match next {
+                Some(Yet::Room(bytes)) if sent == 0 => {
+                    ready!(this.waiter.poll(cx, &mut state.producer.room(bytes))).map_err(to_io)?;
+                }
+                Some(Yet::Taken(position)) if sent == 0 => {
+                    ready!(this.waiter.poll(cx, &mut state.producer.taken(position))).map_err(to_io)?;
+                }
+                _ => return Poll::Ready(Ok(sent)),
             }
-            let next = this.producer.next_part(total);
-            ready!(this.waiter.poll(cx, &mut this.producer.room(next))).map_err(to_io)?;
         }
     }
 
@@ -148,12 +350,15 @@ impl AsyncWrite for Writer {
     /// The end is a record: shutting the socket down would take the peer's bell away.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let mut state = this.pool.lock();
         while !this.waiter.has_ended() {
-            if let Some(loan) = this.producer.reserve(0).map_err(to_io)? {
-                loan.commit(0, Label { tag: END, more: false });
-                return Poll::Ready(this.publish());
+            if let Some(loan) = state.producer.reserve(0).map_err(to_io)? {
+                loan.commit(0, Label { tag: tag::END, more: false });
+                return Poll::Ready(state.publish().map_err(to_io));
             }
-            ready!(this.waiter.poll(cx, &mut this.producer.room(0))).map_err(to_io)?;
+            // Whoever waits for room has shown what fills the ring.
+            state.publish().map_err(to_io)?;
+            ready!(this.waiter.poll(cx, &mut state.producer.room(0))).map_err(to_io)?;
         }
         Poll::Ready(Ok(()))
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 /// The memory of one side: words that one side writes and both read.
 ///
-/// Offsets are in bytes and, but for [`write`](Self::write), multiples of 8. An access out of bounds panics; the ring makes none, whatever
+/// Offsets are in bytes and, of single words, multiples of 8. An access out of bounds panics; the ring makes none, whatever
 /// the peer wrote.
 pub trait Memory {
     /// The size, in bytes.
@@ -20,7 +20,7 @@ pub trait Memory {
     /// Writes a word, with no order of its own.
     fn store(&self, offset: usize, value: u64);
 
-    /// Copies bytes out, each word read once. The peer may be writing to them.
+    /// Copies bytes out, from any offset, each word read once. The peer may be writing to them.
     fn read(&self, offset: usize, to: &mut [u8]);
 
     /// Copies bytes in, at any offset. Only this side writes to them, and an honest peer does not read them meanwhile.
@@ -45,8 +45,13 @@ pub mod layout {
     pub const SPACE_WISH: usize = 512;
     /// Of who publishes to many: the oldest record that is whole. What lies before is being overwritten.
     pub const OLDEST: usize = 640;
+    /// How often the owner has given each of the peer's blobs back: a word for each of [`BLOBS_MAX`].
+    pub const RETURNED: usize = 2048;
     /// The owner's ring, up to the end of the region.
     pub const RING: usize = 4096;
+
+    /// The most blobs that one side has attached at once: their ids are below this.
+    pub const BLOBS_MAX: usize = (RING - RETURNED) / 8;
 
     /// `SHIPSHM` and the version of this layout, in the byte order of the machine: a peer of the other
     /// byte order sees another word.

@@ -67,7 +67,7 @@ pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 pub(super) async fn accept(listener: &mut impl Listener) -> Stream {
-    within(listener.accept()).await.unwrap().attach().unwrap()
+    within(listener.accept()).await.unwrap().attach().await.unwrap()
 }
 
 pub(super) async fn pair(listener: &mut impl Listener, path: &Path) -> (Stream, Stream) {
@@ -211,7 +211,7 @@ async fn what_was_accepted_is_served_by_another_runtime() {
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut stream = accepted.attach().unwrap();
+            let mut stream = accepted.attach().await.unwrap();
             let bytes = read_exactly(&mut stream.reader, 5).await;
             stream.writer.write_all(&bytes).await.unwrap();
         });

@@ -1,8 +1,10 @@
 //! The ring under loom, against a model and against a hostile peer, and all parts together.
 
+mod blobs;
 mod broadcast;
 mod broadcast_model;
 mod hostile;
+mod lending;
 mod model;
 mod ring;
 mod whole;

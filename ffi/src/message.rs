@@ -1,0 +1,284 @@
+//! Messages: the objects behind the opaque pointers.
+
+use std::ffi::{CString, c_int, c_void};
+use std::slice;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use capnp::any_pointer;
+use capnp::message::{Builder, HeapAllocator, ReaderOptions, ReaderSegments, SegmentArray};
+use shipmate::frame::Frame;
+use shipmate::message::{Listener, Receiver, Sender};
+use shipmate::{Address, Error, Limits};
+use tokio::time::timeout;
+
+use crate::error::{Failure, Result};
+use crate::options::Options;
+use crate::runtime::{Runtime, within};
+
+const WORD_BYTES: usize = 8;
+
+/// `struct shipmate_segment`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Segment {
+    pub(crate) data: *const c_void,
+    pub(crate) size: usize,
+}
+
+/// `struct shipmate_message`.
+#[repr(C)]
+pub struct Message {
+    pub(crate) segment_count: usize,
+    pub(crate) segments: *const Segment,
+}
+
+/// `shipmate_sender`.
+pub struct SenderHandle {
+    runtime: &'static Runtime,
+    /// `None` once it is closed; a loan may outlive that.
+    state: Arc<Mutex<Option<Sending>>>,
+}
+
+struct Sending {
+    sender: Sender<any_pointer::Owned>,
+    lent: bool,
+}
+
+/// `shipmate_loan`.
+pub struct Loan {
+    runtime: &'static Runtime,
+    state: Arc<Mutex<Option<Sending>>>,
+    words: Vec<u64>,
+}
+
+impl SenderHandle {
+    pub(crate) fn open(address: Address, options: &Options) -> Result<Self> {
+        let runtime = Runtime::current()?;
+        let time = options.connect_timeout();
+        let sender = runtime.wait(async {
+            match timeout(time, Sender::connect(address.clone())).await {
+                Ok(sender) => sender,
+                Err(_) => Err(Error::Unreachable { address, reason: format!("no receiver within {time:?}") }),
+            }
+        })?;
+        Ok(SenderHandle { runtime, state: Arc::new(Mutex::new(Some(Sending { sender, lent: false }))) })
+    }
+
+    pub(crate) fn send(&self, segments: &[&[u8]]) -> Result<()> {
+        self.runtime.check_process()?;
+        let mut state = lock(&self.state);
+        let sending = state.as_mut().expect("it is open as long as the caller has it");
+        sending.check_not_lent()?;
+        sending.send(self.runtime, segments)
+    }
+
+    pub(crate) fn lend(&self, bytes: usize) -> Result<Loan> {
+        self.runtime.check_process()?;
+        let bytes_max = Limits::DEFAULT.frame_bytes_max;
+        if bytes > bytes_max {
+            return Err(Error::Limit {
+                limit: "frame_bytes_max",
+                allowed: bytes_max as u64,
+                seen: bytes as u64,
+                what: "the loan",
+                advice: "send several messages",
+            }
+            .into());
+        }
+        let mut state = lock(&self.state);
+        let sending = state.as_mut().expect("it is open as long as the caller has it");
+        sending.check_not_lent()?;
+        sending.lent = true;
+        // One word at least, which is the root.
+        let words = vec![0; bytes.div_ceil(WORD_BYTES).max(1)];
+        Ok(Loan { runtime: self.runtime, state: self.state.clone(), words })
+    }
+
+    pub(crate) fn close(self) -> Result<()> {
+        self.runtime.check_process()?;
+        let sending = lock(&self.state).take();
+        match sending {
+            Some(sending) => Ok(self.runtime.wait(sending.sender.finish())?),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Loan {
+    pub(crate) fn memory(&mut self) -> *mut c_void {
+        self.words.as_mut_ptr().cast()
+    }
+
+    /// Sends what was built in the first `used` bytes.
+    pub(crate) fn publish(self, used: usize) -> Result<()> {
+        self.runtime.check_process()?;
+        let words = used.div_ceil(WORD_BYTES);
+        let Some(used) = self.words.get(..words) else {
+            return Err(Failure::misuse(format!("{used} bytes of a loan of {} cannot be used", self.words.len() * 8)));
+        };
+        match &mut *lock(&self.state) {
+            Some(sending) => sending.send(self.runtime, &[bytes_of(used)]),
+            None => Err(Failure::misuse("the loan's sender was closed")),
+        }
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(sending) = &mut *lock(&self.state) {
+            sending.lent = false;
+        }
+    }
+}
+
+impl Sending {
+    fn check_not_lent(&self) -> Result<()> {
+        match self.lent {
+            true => Err(Failure::misuse("the sender has lent its memory: publish or cancel that loan first")),
+            false => Ok(()),
+        }
+    }
+
+    fn send(&mut self, runtime: &Runtime, segments: &[&[u8]]) -> Result<()> {
+        let message = copy(segments).map_err(|error| Failure::misuse(format!("not a Cap'n Proto message: {error}")))?;
+        runtime.wait(async {
+            self.sender.feed_message(message).await?;
+            self.sender.flush().await
+        })?;
+        Ok(())
+    }
+}
+
+/// What a program's own message may be walked: it is trusted to send what it means to.
+const ANY_TRAVERSAL: ReaderOptions = ReaderOptions { traversal_limit_in_words: None, nesting_limit: 1 << 10 };
+
+fn copy(segments: &[&[u8]]) -> capnp::Result<Builder<HeapAllocator>> {
+    let words = segments.iter().map(|segment| segment.len() / WORD_BYTES).sum::<usize>();
+    let reader = capnp::message::Reader::new(SegmentArray::new(segments), ANY_TRAVERSAL);
+    let words = u32::try_from(words).unwrap_or(u32::MAX).max(1);
+    let mut message = Builder::new(HeapAllocator::new().first_segment_words(words));
+    message.set_root(reader.get_root::<any_pointer::Reader<'_>>()?)?;
+    Ok(message)
+}
+
+fn bytes_of(words: &[u64]) -> &[u8] {
+    // SAFETY: words are bytes, and need no more of them.
+    unsafe { slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
+}
+
+/// The segments that a caller gives.
+///
+/// # Safety
+/// `segments` is null or points to `count` of them, and each of them is null or points to as much as it says.
+pub(crate) unsafe fn segments<'a>(segments: *const Segment, count: usize) -> Result<Vec<&'a [u8]>> {
+    if segments.is_null() || count == 0 {
+        return Err(Failure::misuse("a message has at least one segment"));
+    }
+    let count_max = Limits::DEFAULT.segments_max;
+    if count > count_max {
+        return Err(Failure::misuse(format!("a message of {count} segments: at most {count_max} are allowed")));
+    }
+    // SAFETY: the caller says so.
+    let given = unsafe { slice::from_raw_parts(segments, count) };
+    let check = |segment: &Segment| {
+        let Segment { data, size } = *segment;
+        if size == 0 {
+            return Ok(&[][..]);
+        }
+        if data.is_null() || size % WORD_BYTES != 0 || data.addr() % WORD_BYTES != 0 || size > isize::MAX as usize {
+            return Err(Failure::misuse("a segment is not NULL, and is a multiple of 8 bytes, aligned to 8 bytes"));
+        }
+        // SAFETY: the caller says so.
+        Ok(unsafe { slice::from_raw_parts(data.cast(), size) })
+    };
+    given.iter().map(check).collect()
+}
+
+/// `shipmate_listener`.
+pub struct ListenerHandle {
+    runtime: &'static Runtime,
+    listener: Mutex<Listener>,
+    address: CString,
+}
+
+/// `shipmate_receiver`.
+pub struct ReceiverHandle {
+    runtime: &'static Runtime,
+    receiver: Mutex<Receiver<any_pointer::Owned>>,
+}
+
+/// What `shipmate_message` points into; that is its first field, so that a pointer to it is one to this.
+#[repr(C)]
+pub(crate) struct Received {
+    message: Message,
+    _segments: Box<[Segment]>,
+    _frame: Frame,
+}
+
+impl ListenerHandle {
+    pub(crate) fn listen(address: Address, options: &Options) -> Result<Self> {
+        let runtime = Runtime::current()?;
+        let listener = runtime.wait(Listener::bind_with(address, &options.listen(), Limits::DEFAULT))?;
+        let address = CString::new(listener.address().to_string())
+            .map_err(|_| Failure::misuse("an address with a NUL inside"))?;
+        Ok(ListenerHandle { runtime, listener: Mutex::new(listener), address })
+    }
+
+    pub(crate) fn address(&self) -> &CString {
+        &self.address
+    }
+
+    pub(crate) fn accept(&self, timeout_ms: c_int) -> Result<ReceiverHandle> {
+        self.runtime.check_process()?;
+        let mut listener = lock(&self.listener);
+        let receiver = self.runtime.wait(within(timeout_ms, listener.accept()))??;
+        Ok(ReceiverHandle { runtime: self.runtime, receiver: Mutex::new(receiver) })
+    }
+
+    pub(crate) fn close(self) {
+        close(self.runtime, self.listener);
+    }
+}
+
+impl ReceiverHandle {
+    pub(crate) fn receive(&self, timeout_ms: c_int) -> Result<Option<Box<Received>>> {
+        self.runtime.check_process()?;
+        let mut receiver = lock(&self.receiver);
+        let message = self.runtime.wait(within(timeout_ms, receiver.recv()))??;
+        Ok(message.map(|message| Received::new(message.into_inner().into_segments())))
+    }
+
+    pub(crate) fn close(self) {
+        close(self.runtime, self.receiver);
+    }
+}
+
+/// Drops what belongs to the runtime. In a child made by fork it is the parent's: to drop it would remove
+/// the parent's names, and wait for a thread that is not there.
+fn close<T>(runtime: &Runtime, object: T) {
+    match runtime.check_process() {
+        Ok(()) => runtime.wait(async { drop(object) }),
+        Err(_) => std::mem::forget(object),
+    }
+}
+
+impl Received {
+    fn new(frame: Frame) -> Box<Self> {
+        let segments: Box<[Segment]> = (0..frame.len() as u32)
+            .filter_map(|id| frame.get_segment(id))
+            .map(|segment| Segment { data: segment.as_ptr().cast(), size: segment.len() })
+            .collect();
+        // Neither the segments nor the list of them move with the box.
+        let message = Message { segment_count: segments.len(), segments: segments.as_ptr() };
+        Box::new(Received { message, _segments: segments, _frame: frame })
+    }
+
+    pub(crate) fn into_message(self: Box<Self>) -> *const Message {
+        Box::into_raw(self).cast()
+    }
+}
+
+/// A panic while it was held has been reported, and leaves nothing torn.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

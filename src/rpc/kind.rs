@@ -1,0 +1,168 @@
+//! What a message of the engine is, and which question it is about.
+
+use capnp_rpc::rpc_capnp::message;
+
+/// What the gate needs to know of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Call(u32),
+    Bootstrap(u32),
+    Finish(u32),
+    /// The reply to a question. `finished`: no `Finish` will follow it.
+    Return {
+        question: u32,
+        finished: bool,
+    },
+    Release,
+    Other,
+}
+
+impl Kind {
+    /// Of a message whose first segment is this. `typed` reads it as the schema says, for messages that
+    /// are laid out unusually, which is right but takes a thousand instructions.
+    pub(super) fn of<'a>(
+        first_segment: &[u8],
+        typed: impl FnOnce() -> capnp::Result<message::Reader<'a>>,
+    ) -> capnp::Result<Kind> {
+        match Self::at_a_glance(first_segment) {
+            Some(kind) => Ok(kind),
+            None => Self::typed(typed()?),
+        }
+    }
+
+    /// As the schema says.
+    fn typed(message: message::Reader<'_>) -> capnp::Result<Kind> {
+        Ok(match message.which()? {
+            message::Call(call) => Kind::Call(call?.get_question_id()),
+            message::Bootstrap(bootstrap) => Kind::Bootstrap(bootstrap?.get_question_id()),
+            message::Finish(finish) => Kind::Finish(finish?.get_question_id()),
+            message::Return(answer) => {
+                let answer = answer?;
+                Kind::Return { question: answer.get_answer_id(), finished: answer.get_no_finish_needed() }
+            }
+            message::Release(_) => Kind::Release,
+            _ => Kind::Other,
+        })
+    }
+
+    /// From the first words: a pointer to the `Message`, its union tag, its pointer to what is in the
+    /// union, and the first word of that. Gives nothing unless both lie in this segment, where every
+    /// implementation puts them.
+    fn at_a_glance(segment: &[u8]) -> Option<Kind> {
+        let message = Struct::at(segment, 0)?;
+        // The ordinals of `Message` in Cap'n Proto's rpc.capnp.
+        let kind: fn(u64) -> Kind = match message.data(segment)? as u16 {
+            2 => |word| Kind::Call(word as u32),
+            3 => |word| Kind::Return { question: word as u32, finished: word & 1 << 33 != 0 },
+            4 => |word| Kind::Finish(word as u32),
+            6 => |_| Kind::Release,
+            8 => |word| Kind::Bootstrap(word as u32),
+            _ => return Some(Kind::Other),
+        };
+        let inner = Struct::at(segment, message.first_pointer()?)?;
+        Some(kind(inner.data(segment)?))
+    }
+}
+
+/// Where a struct lies in a segment, in words.
+struct Struct {
+    start: usize,
+    data_words: usize,
+    pointers: usize,
+}
+
+impl Struct {
+    /// What the pointer at this word points to, if it is that of a struct and all of it is there
+    /// (<https://capnproto.org/encoding.html#structs>).
+    fn at(segment: &[u8], pointer_at: usize) -> Option<Struct> {
+        let pointer = word(segment, pointer_at)?;
+        let offset = (pointer as u32 as i32) >> 2;
+        let (data_words, pointers) = ((pointer >> 32) as usize & 0xffff, (pointer >> 48) as usize);
+        let is_struct = pointer & 3 == 0;
+        let start = (pointer_at + 1).checked_add_signed(offset as isize)?;
+        let whole = start + data_words + pointers <= segment.len() / 8;
+        (is_struct && whole).then_some(Struct { start, data_words, pointers })
+    }
+
+    fn data(&self, segment: &[u8]) -> Option<u64> {
+        if self.data_words > 0 { word(segment, self.start) } else { None }
+    }
+
+    fn first_pointer(&self) -> Option<usize> {
+        (self.pointers > 0).then_some(self.start + self.data_words)
+    }
+}
+
+fn word(segment: &[u8], index: usize) -> Option<u64> {
+    let bytes = segment.get(index * 8..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use capnp::Word;
+    use capnp::message::{Builder, Reader, ReaderOptions, SegmentArray};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn built(kind: Kind) -> Vec<u8> {
+        let mut builder = Builder::new_default();
+        let message: message::Builder<'_> = builder.init_root();
+        match kind {
+            Kind::Call(question) => message.init_call().set_question_id(question),
+            Kind::Bootstrap(question) => message.init_bootstrap().set_question_id(question),
+            Kind::Finish(question) => message.init_finish().set_question_id(question),
+            Kind::Return { question, finished } => {
+                let mut answer = message.init_return();
+                answer.set_answer_id(question);
+                answer.set_no_finish_needed(finished);
+            }
+            Kind::Release => message.init_release().set_id(7),
+            Kind::Other => drop(message.init_disembargo()),
+        }
+        builder.get_segments_for_output()[0].to_vec()
+    }
+
+    fn any_kind() -> impl Strategy<Value = Kind> {
+        prop_oneof![
+            any::<u32>().prop_map(Kind::Call),
+            any::<u32>().prop_map(Kind::Bootstrap),
+            any::<u32>().prop_map(Kind::Finish),
+            any::<(u32, bool)>().prop_map(|(question, finished)| Kind::Return { question, finished }),
+            Just(Kind::Release),
+            Just(Kind::Other),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_words_say_what_a_message_is(kind in any_kind()) {
+            prop_assert_eq!(Kind::at_a_glance(&built(kind)), Some(kind));
+        }
+
+        /// What a hostile peer's words say at a glance is what the engine will read.
+        #[test]
+        fn a_glance_sees_what_the_schema_says(
+            kind in any_kind(),
+            changes in prop::collection::vec((0usize..6, any::<u64>(), 0u32..64), 0..4),
+        ) {
+            let mut segment = built(kind);
+            for (at, value, shift) in changes {
+                // Small changes as well as wild ones.
+                if let Some(word) = segment.get_mut(at * 8..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+                    *word = (u64::from_le_bytes(*word) ^ value >> shift).to_le_bytes();
+                }
+            }
+            let mut words = Word::allocate_zeroed_vec(segment.len() / 8);
+            Word::words_to_bytes_mut(&mut words).copy_from_slice(&segment);
+            let segments = [Word::words_to_bytes(&words)];
+            let reader = Reader::new(SegmentArray::new(&segments), ReaderOptions::new());
+            if let (Some(seen), Ok(typed)) =
+                (Kind::at_a_glance(&segment), reader.get_root().and_then(Kind::typed))
+            {
+                prop_assert_eq!(seen, typed);
+            }
+        }
+    }
+}

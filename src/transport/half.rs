@@ -1,0 +1,122 @@
+//! [`ReadHalf`] and [`WriteHalf`]: bytes, and memory that both processes see where the transport has it.
+//!
+//! Whoever uses a half as bytes need not know of the rest. Beyond that,
+//!
+//! - a writer may have an arena for messages: what is built in its memory is handed over by reference when it is
+//!   written, as the same slice of the stream;
+//! - a reader may give the next bytes of the stream [in place](ReadHalf::poll_in_place).
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+pub(crate) use super::shm::Arena;
+use super::shm::Pool;
+
+/// Bytes of the peer, where the peer has put them. They go back to it when this is dropped, on any thread.
+pub type InPlace = Box<dyn AsRef<[u8]> + Send + Sync>;
+
+/// What a transport offers that can show bytes in place.
+pub(crate) trait ReadInPlace: AsyncRead + Send + Unpin {
+    /// See [`ReadHalf::poll_in_place`].
+    fn poll_in_place(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<Option<InPlace>>>;
+}
+
+/// The half of a stream that is read.
+pub struct ReadHalf(Reads);
+
+enum Reads {
+    Bytes(Box<dyn AsyncRead + Send + Unpin>),
+    InPlace(Box<dyn ReadInPlace>),
+}
+
+/// The half of a stream that is written.
+pub struct WriteHalf {
+    bytes: Box<dyn AsyncWrite + Send + Unpin>,
+    pool: Option<Pool>,
+}
+
+impl ReadHalf {
+    /// Reads bytes from this.
+    pub fn new(half: impl AsyncRead + Send + Unpin + 'static) -> Self {
+        ReadHalf(Reads::Bytes(Box::new(half)))
+    }
+
+    pub(crate) fn in_place(half: impl ReadInPlace + 'static) -> Self {
+        ReadHalf(Reads::InPlace(Box::new(half)))
+    }
+
+    /// Whether [`poll_in_place`](Self::poll_in_place) ever gives something.
+    pub fn is_in_place(&self) -> bool {
+        matches!(self.0, Reads::InPlace(_))
+    }
+
+    /// Takes the next `bytes` bytes of the stream where they are, aligned to 8, if just these were handed
+    /// over by reference. `None`: nothing was taken, read them.
+    pub fn poll_in_place(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<Option<InPlace>>> {
+        match &mut self.0 {
+            Reads::Bytes(_) => Poll::Ready(Ok(None)),
+            Reads::InPlace(half) => half.poll_in_place(cx, bytes),
+        }
+    }
+}
+
+impl AsyncRead for ReadHalf {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Reads::Bytes(half) => Pin::new(half).poll_read(cx, buffer),
+            Reads::InPlace(half) => Pin::new(half).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl WriteHalf {
+    /// Writes bytes to this.
+    pub fn new(half: impl AsyncWrite + Send + Unpin + 'static) -> Self {
+        WriteHalf { bytes: Box::new(half), pool: None }
+    }
+
+    /// The same, and slices that lie in memory of the pool go by reference.
+    pub(crate) fn with_pool(half: impl AsyncWrite + Send + Unpin + 'static, pool: Pool) -> Self {
+        WriteHalf { bytes: Box::new(half), pool: Some(pool) }
+    }
+
+    /// Memory for one message whose large parts go to the peer by reference, where there is such. What was
+    /// written must not change any more: drop the message once it is.
+    pub(crate) fn arena(&self, first_segment_words: u32) -> Option<Arena> {
+        self.pool.as_ref().map(|pool| pool.arena(first_segment_words))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pool(&self) -> Option<&Pool> {
+        self.pool.as_ref()
+    }
+}
+
+impl AsyncWrite for WriteHalf {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.bytes).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.bytes).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.bytes.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_shutdown(cx)
+    }
+}

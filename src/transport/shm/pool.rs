@@ -1,0 +1,398 @@
+//! The blobs of one side: made when they are needed, used again, and given back when they are not.
+//!
+//! Whoever builds a message takes memory from here ([`Pool::allocate`]), and whoever writes it finds out
+//! that a slice lies in a blob by its address ([`State::refer`]): what is between the two need not know.
+//! Where there is no blob to be had, the message is built on the heap and goes through the ring.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+
+use super::doorbell::{Bell, DESCRIPTORS_WAITING_MAX};
+use super::lending::{Lender, Room, returned};
+use super::ring::{Label, Producer};
+use super::stream::tag;
+use super::sync::Memory;
+use super::{Arena, Region};
+use crate::transport::{Peer, Tier};
+use crate::{Error, Result};
+
+/// What is smaller is copied: through the ring that costs less than to hand over a blob.
+pub(crate) const SHARED_BYTES_MIN: usize = 32 << 10;
+
+/// What is smaller is not worth a file of its own, in the *sealed* tier.
+const SEALED_BYTES_MIN: usize = 256 << 10;
+
+/// What the peer has not taken up yet is no more than this, before the last message: a writer waits then, as
+/// it does for a full ring. Without it, a peer that does not read would have the whole pool wait for it.
+const UNREAD_BYTES_MAX: usize = 4 << 20;
+
+/// A blob that was free for as long as this is given back.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// Where memory comes from that the peer reads in place or copies once. Clones are the same pool.
+#[derive(Clone)]
+pub(crate) struct Pool(Arc<Mutex<State>>);
+
+/// What writes records, and the blobs that they speak of.
+pub(super) struct State {
+    pub(super) producer: Producer,
+    bell: Bell,
+    lender: Lender<Blob>,
+    tier: Tier,
+    budget: Arc<Budget>,
+    /// Where the records end of which the peer may not have used the descriptors yet.
+    passing: VecDeque<u64>,
+    /// Where those end that lend what it may not have taken up yet, with how many bytes that is.
+    unread: VecDeque<(u64, usize)>,
+    unread_bytes: usize,
+    /// What the peer did wrong, until a write reports it.
+    failure: Option<Error>,
+    trimming: Option<AbortHandle>,
+}
+
+/// A blob of this side's.
+struct Blob {
+    region: Region,
+    /// Until the peer has it.
+    file: Option<OwnedFd>,
+    sealed: bool,
+    _charge: Charge,
+}
+
+/// What became of a slice that was to go by reference.
+pub(super) enum Referred {
+    /// The peer is told where it is.
+    Lent,
+    /// It has to be copied.
+    No,
+    /// Something has to be waited for first.
+    Not(Yet),
+}
+
+/// What a writer waits for.
+#[derive(Clone, Copy)]
+pub(super) enum Yet {
+    /// Room in the ring for a record of so many bytes.
+    Room(usize),
+    /// That the peer has taken up all records to here.
+    Taken(u64),
+}
+
+impl Pool {
+    /// A pool of up to `bytes_max` bytes, within the budget.
+    pub(super) fn new(producer: Producer, bell: Bell, tier: Tier, bytes_max: usize, budget: Arc<Budget>) -> Self {
+        let state = State {
+            producer,
+            bell,
+            lender: Lender::new(bytes_max),
+            tier,
+            budget,
+            passing: VecDeque::new(),
+            unread: VecDeque::new(),
+            unread_bytes: 0,
+            failure: None,
+            trimming: None,
+        };
+        Pool(Arc::new(Mutex::new(state)))
+    }
+
+    /// Memory for one message.
+    pub(crate) fn arena(&self, first_segment_words: u32) -> Arena {
+        Arena::new(self.clone(), first_segment_words)
+    }
+
+    /// At least `bytes` zero bytes (how many is in what it gives), aligned to pages, which this caller alone
+    /// may use until it [lets go](Self::let_go) of them. Nothing: use the heap.
+    pub(super) fn allocate(&self, bytes: usize) -> Option<(NonNull<u8>, usize)> {
+        let mut state = self.lock();
+        let memory = state.allocate(bytes)?;
+        if state.trimming.as_ref().is_none_or(AbortHandle::is_finished)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            state.trimming = Some(runtime.spawn(trim(Arc::downgrade(&self.0))).abort_handle());
+        }
+        Some(memory)
+    }
+
+    /// Gives back what was allocated at an address; up to `used` bytes of it were written.
+    pub(super) fn let_go(&self, address: NonNull<u8>, used: usize) {
+        let mut state = self.lock();
+        if let Some((id, _)) = state.find(address.as_ptr(), 1) {
+            state.lender.let_go(id, used);
+        }
+    }
+
+    /// The bytes of all its blobs.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().lender.bytes()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.0)
+    }
+}
+
+impl State {
+    fn allocate(&mut self, bytes: usize) -> Option<(NonNull<u8>, usize)> {
+        self.look()?;
+        let once = self.tier == Tier::Sealed && bytes >= SEALED_BYTES_MIN;
+        if !once && let Some((id, used)) = self.lender.take(bytes) {
+            let region = &mut self.lender.blob(id).region;
+            // SAFETY: the region is this side's. Nobody holds the blob but this caller, who has not got it
+            // yet, and the peer has given it back, or breaks its word.
+            unsafe { region.slice_mut(0, used) }.fill(0);
+            return Some((region.address(), region.bytes()));
+        }
+        let size = loop {
+            match self.lender.room(bytes)? {
+                Room::For(size) => break size,
+                Room::Full => {
+                    let id = *self.lender.free(false).first()?;
+                    self.retire(id).ok().filter(|gone| *gone)?;
+                }
+            }
+        };
+        let charge = Budget::charge(&self.budget, size)?;
+        // Where the system has no memory for it, the heap may have.
+        let (region, file) = Region::make_blob(size).ok()?;
+        if !once {
+            Region::close_to_writers(&file).ok()?;
+        }
+        let address = region.address();
+        let blob = Blob { region, file: Some(file), sealed: false, _charge: charge };
+        self.lender.enter(blob, size, once);
+        Some((address, size))
+    }
+
+    /// Tells the peer where in a blob these bytes are, if they are in one.
+    pub(super) fn refer(&mut self, bytes: &[u8]) -> Result<Referred> {
+        let Some((id, offset)) = self.find(bytes.as_ptr(), bytes.len()) else { return Ok(Referred::No) };
+        if !self.lender.may_lend(id) {
+            return Ok(Referred::No);
+        }
+        if let Some(position) = self.too_far_ahead()? {
+            return Ok(Referred::Not(Yet::Taken(position)));
+        }
+        let size = self.lender.blob(id).region.bytes() as u64;
+        let (id_word, offset, count) = (id as u64, offset as u64, bytes.len() as u64);
+        let lent = if self.lender.is_once(id) {
+            self.pass(id, tag::SEALED, &[id_word, size, offset, count])?
+        } else {
+            if !self.lender.is_attached(id) {
+                match self.pass(id, tag::ATTACH, &[id_word, size])? {
+                    Referred::Lent => {}
+                    other => return Ok(other),
+                }
+            }
+            self.record(tag::BLOB, &[id_word, offset, count])?
+        };
+        if matches!(lent, Referred::Lent) {
+            self.lender.lend(id);
+            self.unread.push_back((self.producer.written(), bytes.len()));
+            self.unread_bytes += bytes.len();
+        }
+        Ok(lent)
+    }
+
+    /// Where the first record ends that the peer has to take up before more is lent, if it has.
+    fn too_far_ahead(&mut self) -> Result<Option<u64>> {
+        while let Some(&(end, bytes)) = self.unread.front()
+            && self.producer.is_taken(end)?
+        {
+            self.unread.pop_front();
+            self.unread_bytes -= bytes;
+        }
+        Ok(self.unread.front().filter(|_| self.unread_bytes >= UNREAD_BYTES_MAX).map(|(end, _)| *end))
+    }
+
+    /// Whether these bytes lie in a blob.
+    pub(super) fn is_shared(&self, bytes: &[u8]) -> bool {
+        self.find(bytes.as_ptr(), bytes.len()).is_some()
+    }
+
+    /// What the peer did wrong, noticed where it could not be reported.
+    pub(super) fn check(&self) -> Result<()> {
+        self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// Shows the peer what was written.
+    pub(super) fn publish(&mut self) -> Result<()> {
+        if self.producer.publish() { self.bell.ring() } else { Ok(()) }
+    }
+
+    /// Passes the peer the descriptor of a blob, with the record that says so.
+    fn pass(&mut self, id: usize, tag: u16, words: &[u64]) -> Result<Referred> {
+        if !self.may_pass()? {
+            return Ok(Referred::No);
+        }
+        // The descriptor must not be there without its record.
+        if self.producer.reserve(size_of_val(words))?.is_none() {
+            return Ok(Referred::Not(Yet::Room(size_of_val(words))));
+        }
+        let once = self.lender.is_once(id);
+        let blob = self.lender.blob(id);
+        let Some(file) = &blob.file else { return Ok(Referred::No) };
+        if once && !blob.sealed {
+            // A page that somebody in the kernel holds on to keeps it from being sealed.
+            if blob.region.seal(file).is_err() {
+                return Ok(Referred::No);
+            }
+            blob.sealed = true;
+        }
+        if !self.bell.pass(file.as_fd())? {
+            return Ok(Referred::No);
+        }
+        blob.file = None;
+        self.lender.attach(id);
+        let recorded = self.record(tag, words)?;
+        debug_assert!(matches!(recorded, Referred::Lent), "there was room");
+        self.passing.push_back(self.producer.written());
+        Ok(recorded)
+    }
+
+    /// Whether the peer has used so many of the descriptors that it may be passed another.
+    fn may_pass(&mut self) -> Result<bool> {
+        while let Some(&end) = self.passing.front()
+            && self.producer.is_taken(end)?
+        {
+            self.passing.pop_front();
+        }
+        Ok(self.passing.len() < DESCRIPTORS_WAITING_MAX)
+    }
+
+    /// Writes a record of words.
+    fn record(&mut self, tag: u16, words: &[u64]) -> Result<Referred> {
+        let bytes = size_of_val(words);
+        let Some(mut loan) = self.producer.reserve(bytes)? else { return Ok(Referred::Not(Yet::Room(bytes))) };
+        for (index, word) in words.iter().enumerate() {
+            loan.write(index * 8, &word.to_ne_bytes());
+        }
+        loan.commit(bytes, Label { tag, more: false });
+        Ok(Referred::Lent)
+    }
+
+    /// Looks for blobs that came back; nothing, when the peer broke the protocol.
+    fn look(&mut self) -> Option<()> {
+        if self.failure.is_none() {
+            let peer = self.producer.peer();
+            self.failure = self.lender.look(|id| returned(peer, id)).err();
+        }
+        self.failure.is_none().then_some(())
+    }
+
+    /// Gives up a free blob, unless there is no room to tell the peer.
+    fn retire(&mut self, id: usize) -> Result<bool> {
+        if self.lender.is_attached(id) && !matches!(self.record(tag::DETACH, &[id as u64])?, Referred::Lent) {
+            return Ok(false);
+        }
+        self.lender.forget(id);
+        Ok(true)
+    }
+
+    /// Gives up what was not used for long. Says whether anything is left.
+    fn trim(&mut self) -> Result<bool> {
+        if self.look().is_some() {
+            for id in self.lender.free(true) {
+                self.retire(id)?;
+            }
+        }
+        Ok(self.lender.bytes() > 0)
+    }
+
+    /// The blob that these bytes lie in, and where.
+    fn find(&self, address: *const u8, bytes: usize) -> Option<(usize, usize)> {
+        self.lender.blobs().find_map(|(id, blob)| {
+            let offset = address.addr().checked_sub(blob.region.address().addr().get())?;
+            (offset < blob.region.bytes() && bytes <= blob.region.bytes() - offset).then_some((id, offset))
+        })
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if let Some(trimming) = &self.trimming {
+            trimming.abort();
+        }
+    }
+}
+
+/// Trims a pool from time to time, for as long as there is something in it.
+async fn trim(state: Weak<Mutex<State>>) {
+    loop {
+        tokio::time::sleep(IDLE).await;
+        let Some(state) = state.upgrade() else { return };
+        let mut state = lock(&state);
+        let left = state.trim().unwrap_or(false);
+        // A peer that is gone is noticed by who reads or writes.
+        let _ = state.publish();
+        if !left {
+            state.trimming = None;
+            return;
+        }
+    }
+}
+
+/// The budgets of all users whose connections one listener has accepted.
+pub(super) struct Budgets {
+    bytes_max: usize,
+    of_users: Mutex<HashMap<u32, Weak<Budget>>>,
+}
+
+/// What the connections of one user may have of blobs that this process makes.
+pub(super) struct Budget {
+    bytes_max: usize,
+    bytes: AtomicUsize,
+}
+
+struct Charge {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Budgets {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Budgets { bytes_max, of_users: Mutex::default() }
+    }
+
+    /// That of the peer's user.
+    pub(super) fn of(&self, peer: &Peer) -> Arc<Budget> {
+        let mut of_users = self.of_users.lock().unwrap_or_else(PoisonError::into_inner);
+        let user = peer.credentials.map(|credentials| credentials.uid);
+        if let Some(budget) = user.and_then(|user| of_users.get(&user)).and_then(Weak::upgrade) {
+            return budget;
+        }
+        let budget = Budget::new(self.bytes_max);
+        of_users.retain(|_, budget| budget.strong_count() > 0);
+        of_users.extend(user.map(|user| (user, Arc::downgrade(&budget))));
+        budget
+    }
+}
+
+impl Budget {
+    fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Budget { bytes_max, bytes: AtomicUsize::new(0) })
+    }
+
+    fn charge(budget: &Arc<Self>, bytes: usize) -> Option<Charge> {
+        let more = |used: usize| used.checked_add(bytes).filter(|all| *all <= budget.bytes_max);
+        budget.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Charge { budget: budget.clone(), bytes })
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
