@@ -20,19 +20,26 @@
 //! # Ok(()) }
 //! ```
 //!
+//! To many receivers at once: a [`Publisher`], and a [`Subscriber`] for each.
+//!
 //! On a `pipe:` address the messages travel in the FIFO itself, one writer and one reader. Nothing here
 //! needs a [`LocalSet`](tokio::task::LocalSet): senders and receivers may be used on any runtime, and
 //! sent to other threads.
 
+mod publisher;
 mod receiver;
 mod sender;
+mod subscriber;
 
 use capnp::traits::Owned;
 
+pub use publisher::{PublishOptions, Publisher};
 pub use receiver::Receiver;
 use receiver::Sending;
 pub use sender::Sender;
+pub use subscriber::{SubscribeOptions, Subscriber};
 
+pub use crate::transport::Policy;
 use crate::transport::{self, ListenOptions, ReadHalf, pipe};
 use crate::{Address, Error, Limits, Result};
 
@@ -105,3 +112,29 @@ impl Listener {
         }
     }
 }
+
+/// What messages took lately, so that the next one gets about as much space at once: the more, the less has
+/// to be moved because it outgrew its space; the less, the less has to be zeroed, as Cap'n Proto asks.
+struct Sizes {
+    frame_bytes_max: usize,
+    segment_bytes: usize,
+}
+
+impl Sizes {
+    fn new(frame_bytes_max: usize) -> Self {
+        Sizes { frame_bytes_max, segment_bytes: FIRST_SEGMENT_BYTES }
+    }
+
+    /// A message took so much. What is expected of the next grows at once, and shrinks slowly.
+    fn note(&mut self, segment_bytes: usize) {
+        let shrunk = self.segment_bytes - self.segment_bytes / 16 / 8 * 8;
+        self.segment_bytes = segment_bytes.max(shrunk);
+    }
+
+    /// For the next message and its segment table.
+    fn next_frame_bytes(&self) -> usize {
+        (self.segment_bytes + 8).min(self.frame_bytes_max / 8 * 8)
+    }
+}
+
+const FIRST_SEGMENT_BYTES: usize = 512;

@@ -15,5 +15,6 @@ mod lifetime;
 mod limits;
 mod mailbox;
 mod message;
+mod publish;
 mod stock;
 mod tiers;

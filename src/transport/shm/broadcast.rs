@@ -136,6 +136,11 @@ impl<L, M: Memory> Publication<L, M> {
     pub fn join(&mut self, memory: M, policy: Policy, line: L) -> Start {
         let wish = PeerWish::at(layout::DATA_WISH);
         self.readers.push(Reader { line, memory, policy, read: self.written, wish });
+        self.start()
+    }
+
+    /// Where one that joins now begins.
+    pub fn start(&self) -> Start {
         Start { position: self.written, number: self.count }
     }
 

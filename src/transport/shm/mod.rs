@@ -19,6 +19,7 @@
 //!   memory of those, `arena`: messages built in it.
 //! - [`mod@doorbell`]: how to sleep until the peer has done something, and how to wake a peer that sleeps.
 //! - [`passing`]: file descriptors over a Unix socket.
+//! - `in_place`: messages built in a ring; `publish`: how publishers and subscribers meet.
 //! - `meet`: how two sides find each other and exchange regions; `stream`: the bytes of a connection.
 //! - [`sync`]: what the ring asks of memory; the models put loom's atomics there.
 //!
@@ -31,10 +32,12 @@
 mod arena;
 pub mod broadcast;
 pub mod doorbell;
+mod in_place;
 pub mod lending;
 mod meet;
 pub mod passing;
 mod pool;
+mod publish;
 pub mod region;
 pub mod ring;
 mod stream;
@@ -45,9 +48,11 @@ mod tests;
 
 pub(crate) use arena::Arena;
 pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
+pub(crate) use in_place::{TABLE_BYTES, build};
 pub(super) use meet::{HELLO_MAGIC, Offer, answer, ask};
 pub use meet::{connect, listen};
 pub(crate) use pool::Pool;
+pub(crate) use publish::{Publisher, Subscriber};
 pub use region::Region;
 pub use ring::{Consumer, Held, Label, Loan, Producer, Record, Room, link};
 pub use sync::{Memory, layout};
