@@ -36,7 +36,7 @@ use capnp::traits::Owned;
 pub use publisher::{PublishOptions, Publisher};
 pub use receiver::Receiver;
 use receiver::Sending;
-pub use sender::Sender;
+pub use sender::{Loan, Sender};
 pub use subscriber::{SubscribeOptions, Subscriber};
 
 pub use crate::transport::Policy;
@@ -113,28 +113,29 @@ impl Listener {
     }
 }
 
-/// What messages took lately, so that the next one gets about as much space at once: the more, the less has
-/// to be moved because it outgrew its space; the less, the less has to be zeroed, as Cap'n Proto asks.
+/// What the last few messages took, so that the next one gets as much space at once: more of it outgrow too
+/// little space, and too much costs time, as Cap'n Proto builds in memory that is zero.
 struct Sizes {
-    frame_bytes_max: usize,
-    segment_bytes: usize,
+    recent_bytes: [usize; 4],
+    count: usize,
 }
 
 impl Sizes {
-    fn new(frame_bytes_max: usize) -> Self {
-        Sizes { frame_bytes_max, segment_bytes: FIRST_SEGMENT_BYTES }
+    fn new() -> Self {
+        Sizes { recent_bytes: [FIRST_BYTES; 4], count: 0 }
     }
 
-    /// A message took so much. What is expected of the next grows at once, and shrinks slowly.
-    fn note(&mut self, segment_bytes: usize) {
-        let shrunk = self.segment_bytes - self.segment_bytes / 16 / 8 * 8;
-        self.segment_bytes = segment_bytes.max(shrunk);
+    /// A message took so much, in bytes.
+    fn note(&mut self, bytes: usize) {
+        self.recent_bytes[self.count % 4] = bytes.max(BYTES_MIN);
+        self.count += 1;
     }
 
-    /// For the next message and its segment table.
-    fn next_frame_bytes(&self) -> usize {
-        (self.segment_bytes + 8).min(self.frame_bytes_max / 8 * 8)
+    /// What to offer the next one.
+    fn next_bytes(&self) -> usize {
+        self.recent_bytes.into_iter().fold(BYTES_MIN, usize::max)
     }
 }
 
-const FIRST_SEGMENT_BYTES: usize = 512;
+const FIRST_BYTES: usize = 512;
+const BYTES_MIN: usize = 64;

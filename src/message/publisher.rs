@@ -84,7 +84,7 @@ impl<T: Owned> Publisher<T> {
         check(&address)?;
         let publisher = shm::Publisher::listen(&address, &options.listen, limits, options.ring_bytes)?;
         let frame_bytes_max = limits.frame_bytes_max.min(publisher.message_bytes_max());
-        Ok(Publisher { publisher, frame_bytes_max, sizes: Sizes::new(frame_bytes_max), publishes: PhantomData })
+        Ok(Publisher { publisher, frame_bytes_max, sizes: Sizes::new(), publishes: PhantomData })
     }
 
     /// The address.
@@ -110,7 +110,7 @@ impl<T: Owned> Publisher<T> {
     /// [`ring_bytes`](PublishOptions::ring_bytes), or than [`Limits::frame_bytes_max`]: nothing is published,
     /// and the publisher goes on. Without subscribers, it is no error to publish.
     pub async fn send(&mut self, build: impl FnOnce(T::Builder<'_>)) -> Result<()> {
-        let space = self.sizes.next_frame_bytes();
+        let space = (shm::TABLE_BYTES + self.sizes.next_bytes()).min(self.frame_bytes_max / 8 * 8);
         self.publisher.room(space).await;
         let mut bytes = 0;
         let built = self.publisher.publish(space, |space| {

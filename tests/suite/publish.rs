@@ -67,7 +67,7 @@ fn all_who_block_get_everything_in_order() {
             }
             publisher.finish().await;
         };
-        let receiving = subscribers.into_iter().map(async |mut subscriber| {
+        let receiving = subscribers.into_iter().map(|mut subscriber| async move {
             for value in 0..COUNT {
                 assert_eq!(receive(&mut subscriber).await, Some(value));
             }

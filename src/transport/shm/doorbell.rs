@@ -133,6 +133,11 @@ pub(super) const DESCRIPTORS_WAITING_MAX: usize = 8;
 pub(super) struct Bell(Arc<Shared>);
 
 impl Bell {
+    /// Whether the peer is known to be gone.
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.ended.load(Ordering::Acquire)
+    }
+
     /// Wakes the peer, and never blocks.
     pub(super) fn ring(&self) -> Result<()> {
         ring(&self.0.socket)

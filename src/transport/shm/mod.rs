@@ -51,7 +51,7 @@ pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
 pub(crate) use in_place::{TABLE_BYTES, build};
 pub(super) use meet::{HELLO_MAGIC, Offer, answer, ask};
 pub use meet::{connect, listen};
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pool, SHARED_BYTES_MIN};
 pub(crate) use publish::{Publisher, Subscriber};
 pub use region::Region;
 pub use ring::{Consumer, Held, Label, Loan, Producer, Record, Room, link};
