@@ -143,8 +143,8 @@ impl<T: Owned> Publisher<T> {
         }
         self.sizes.note(message.size_in_words() * 8);
         self.publisher.room(bytes).await;
-        let published = self.publisher.publish(bytes, |mut space| {
-            write_message(&mut space, message).expect("there is as much space as it takes");
+        let published = self.publisher.publish(bytes, |space| {
+            write_message(space, message).expect("there is as much space as it takes");
             Ok::<_, Infallible>(bytes)
         });
         let Ok(()) = published;

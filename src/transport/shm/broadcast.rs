@@ -311,7 +311,7 @@ impl<M: Memory> Subscription<M> {
     }
 
     /// Looks for the next message.
-    pub fn next(&mut self) -> Result<Next> {
+    pub fn find(&mut self) -> Result<Next> {
         while !self.ended {
             if !self.has_data()? {
                 return Ok(Next::Nothing);
@@ -348,7 +348,7 @@ impl<M: Memory> Subscription<M> {
     }
 
     /// Copies the message that was found. `false`: it was overwritten meanwhile, and what was copied is
-    /// nothing; look for the [next](Self::next). Panics unless `to` is as long as the message.
+    /// nothing; look for the [next](Self::find). Panics unless `to` is as long as the message.
     pub fn take(&mut self, found: Found, to: &mut [u8]) -> Result<bool> {
         assert!(found.start == self.position && found.bytes == to.len(), "what was found is taken, and at once");
         self.publisher.read(self.ring.offset(found.start) + HEADER_BYTES, to);

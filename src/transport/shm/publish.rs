@@ -259,7 +259,7 @@ impl Subscriber {
     /// many bytes, or refuses. Nothing at the end. Dropping the future loses nothing.
     pub(crate) async fn next<B: AsMut<[u8]>>(&mut self, mut room: impl FnMut(usize) -> Result<B>) -> Result<Option<B>> {
         loop {
-            match self.subscription.next()? {
+            match self.subscription.find()? {
                 Next::Message(found) => {
                     let mut bytes = room(found.bytes)?;
                     if self.subscription.take(found, bytes.as_mut())? {

@@ -46,7 +46,7 @@ fn publish(publication: &mut TestPublication, bytes: &[u8]) -> bool {
 fn receive(subscription: &mut TestSubscription) -> Result<Option<(Vec<u8>, u64)>> {
     let before = subscription.lost();
     loop {
-        match subscription.next()? {
+        match subscription.find()? {
             Next::Message(found) => {
                 let mut bytes = vec![0; found.bytes];
                 assert!(subscription.take(found, &mut bytes)?, "nothing is written meanwhile");
@@ -158,24 +158,29 @@ proptest! {
         let mut subscription = join(&mut publication, &memory, policy, 0);
         for (action, place, value) in script {
             match action {
-                0 | 1 => publish(&mut publication, &bytes_of(value, place as usize % MESSAGE_BYTES_MAX)).then_some(()),
-                2 => Some(memory.store(layout::RING + place as usize % (RING_BYTES / 8) * 8, value % 1024 | (value % 5) << 32)),
+                0 | 1 => {
+                    publish(&mut publication, &bytes_of(value, place as usize % MESSAGE_BYTES_MAX));
+                }
+                2 => {
+                    let offset = layout::RING + place as usize % (RING_BYTES / 8) * 8;
+                    memory.store(offset, (value % 1024) | ((value % 5) << 32));
+                }
                 3 => {
                     let control = [layout::WRITTEN, layout::OLDEST, layout::SPACE_WISH][place as usize % 3];
-                    Some(memory.store(control, memory.load(control).wrapping_add(value % 64 * 16)))
+                    memory.store(control, memory.load(control).wrapping_add(value % 64 * 16));
                 }
                 4 => {
                     let _ = subscription.release();
-                    Some(subscription.wish())
+                    subscription.wish();
                 }
                 _ => match receive(&mut subscription) {
-                    Ok(message) => message.map(|(bytes, _)| assert!(bytes.len() <= MESSAGE_BYTES_MAX)),
+                    Ok(message) => prop_assert!(message.is_none_or(|(bytes, _)| bytes.len() <= MESSAGE_BYTES_MAX)),
                     Err(error) => {
                         prop_assert!(matches!(error, Error::Protocol { .. }), "{}", error);
                         break;
                     }
-                }
-            };
+                },
+            }
         }
     }
 }
@@ -202,7 +207,7 @@ fn what_is_overwritten_while_it_is_copied_is_not_taken() {
     let (mut publication, memory) = publication();
     let mut subscription = join(&mut publication, &memory, Policy::LoseOldest, 0);
     assert!(publish(&mut publication, &bytes_of(0, 100)));
-    let Next::Message(found) = subscription.next().unwrap() else { panic!("there is one") };
+    let Next::Message(found) = subscription.find().unwrap() else { panic!("there is one") };
     for number in 1..5 {
         assert!(publish(&mut publication, &bytes_of(number, 100)));
     }
@@ -279,12 +284,12 @@ fn the_end_comes_after_every_message_and_counts_what_was_lost_before_it() {
             received += 1;
         }
         for _ in 0..2 {
-            assert_eq!(subscription.next().unwrap(), Next::End);
+            assert_eq!(subscription.find().unwrap(), Next::End);
         }
         assert!(subscription.lost() >= lost);
         assert_eq!(subscription.lost() + received, if policy == Policy::Block { 3 } else { 5 });
         while receive(&mut late).unwrap().is_some() {}
-        assert_eq!(late.next().unwrap(), Next::End);
+        assert_eq!(late.find().unwrap(), Next::End);
     }
 }
 
@@ -340,7 +345,7 @@ fn what_a_publisher_may_not_write_is_a_breach_of_the_protocol() {
             let start = Start { position: 0, number: 0 };
             let mut subscription = Subscription::new(Words::new(0), memory.clone(), policy, start).unwrap();
             words.iter().for_each(|(offset, value)| memory.store(*offset, *value));
-            let result = subscription.next();
+            let result = subscription.find();
             assert!(matches!(result, Err(Error::Protocol { .. })), "{case}: {result:?}");
         }
     }

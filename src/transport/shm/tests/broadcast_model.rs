@@ -166,7 +166,7 @@ fn publish(publication: &mut TestPublication, number: u64) {
 /// Waits for one message or the end. What is taken is whole.
 fn receive(subscription: &mut Subscription<Words>, line: &Line) -> Option<u64> {
     loop {
-        match subscription.next().unwrap() {
+        match subscription.find().unwrap() {
             Next::Message(found) => {
                 let mut bytes = [0; MESSAGE_BYTES];
                 if subscription.take(found, &mut bytes).unwrap() {
@@ -220,13 +220,13 @@ fn who_is_overtaken_by_a_whole_ring_goes_on() {
         let (mut publication, memory) = publication(Ring::Atomics((0..8).map(|_| AtomicU64::new(0)).collect()));
         let (mut subscription, _) = join(&mut publication, &memory, Policy::LoseOldest);
         (0..4).for_each(|_| publish(&mut publication));
-        assert!(matches!(subscription.next(), Ok(Next::Message(_))));
-        let reader = loom::thread::spawn(move || match subscription.next().unwrap() {
+        assert!(matches!(subscription.find(), Ok(Next::Message(_))));
+        let reader = loom::thread::spawn(move || match subscription.find().unwrap() {
             Next::Message(found) => {
                 let _ = subscription.take(found, &mut []).unwrap();
             }
             Next::Overtaken => {
-                subscription.next().unwrap();
+                subscription.find().unwrap();
             }
             next => panic!("{next:?} where there are messages"),
         });
