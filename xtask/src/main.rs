@@ -2,16 +2,22 @@
 
 #[path = "../../schema/compiled/digest.rs"]
 mod digest;
+mod languages;
+mod matrix;
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use languages::LANGUAGES;
+
 const USAGE: &str = "\
 cargo demo [ARGS]     build both programs and run `shipmate demo` with these arguments
 cargo ci              install what the tests need, then check formatting, lints and docs and run all tests
 cargo xtask schema    compile schema/*.capnp with the `capnp` tool and check in the result
+cargo xtask languages check the clients in every language, and the matrix
+cargo xtask matrix    run every language's client over every transport, and write the table in client/README.md
 cargo xtask sanitize  run what is hostile to shared memory where every access is watched: AddressSanitizer with
                       a nightly compiler, or else valgrind";
 
@@ -23,6 +29,11 @@ fn main() -> Result<()> {
         ["demo", rest @ ..] => demo(rest),
         ["ci"] => ci(),
         ["schema"] => schema(),
+        ["languages"] => check_languages(),
+        ["matrix"] => {
+            run("cargo", &["build", "--workspace"])?;
+            matrix::matrix(&LANGUAGES, false)
+        }
         ["sanitize"] => sanitize(),
         _ => bail!("usage:\n{USAGE}"),
     }
@@ -46,18 +57,35 @@ fn ci() -> Result<()> {
         &[("RUSTDOCFLAGS", "-D warnings")],
     )?;
     run("cargo", &["test", "--workspace"])?;
+    check_languages()?;
     // The build without the `capnp` tool is what a newcomer has.
     run_with("cargo", &["check", "--target-dir", "target/no-tool"], &[("CAPNP", "/nonexistent/capnp")])
 }
 
-/// What the tests need beyond Rust: the `capnp` tool and its standard imports.
+/// The clients in other languages: their own checks, and all of them together.
+fn check_languages() -> Result<()> {
+    run("cargo", &["build", "--workspace"])?;
+    for language in &LANGUAGES {
+        language.check()?;
+    }
+    matrix::matrix(&LANGUAGES, true)
+}
+
+/// What the tests need beyond Rust: the `capnp` tool with its standard imports, and compilers of C and C++
+/// to use the C library with.
 fn install_tools() -> Result<()> {
-    if is_there("capnp") {
+    let tools = ["capnp", "cc", "c++", "pkg-config"];
+    if tools.into_iter().all(is_there) {
         return Ok(());
     }
-    ensure!(is_there("apt-get"), "install the `capnp` tool (https://capnproto.org/install.html), then run this again");
+    install(&["capnproto", "libcapnp-dev", "gcc", "g++", "pkg-config"])
+}
+
+/// Installs packages of Debian.
+fn install(packages: &[&str]) -> Result<()> {
+    ensure!(is_there("apt-get"), "install {} by hand (Debian's names), then run this again", packages.join(", "));
     let sudo: &[&str] = if is_root() { &[] } else { &["sudo"] };
-    for arguments in [&["update"][..], &["install", "-y", "capnproto", "libcapnp-dev"]] {
+    for arguments in [&["update"][..], &[&["install", "-y"], packages].concat()] {
         let line = [sudo, &["apt-get"], arguments].concat();
         run(line[0], &line[1..])?;
     }
