@@ -34,9 +34,15 @@ pub(crate) struct Usage {
 impl Server {
     /// Starts one, on this CPU alone if one is given.
     pub(crate) fn start(network: Network, address: &Address, cpu: Option<usize>) -> Self {
+        let cpu = cpu.map(|cpu| cpu.to_string());
+        let arguments = [Some("serve"), Some(network.name()), Some(&address.to_string()), cpu.as_deref()];
+        Self::start_with(&arguments.into_iter().flatten().collect::<Vec<_>>())
+    }
+
+    /// Starts this program with these arguments, to be a server that says where it is [`ready`].
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["serve", network.name(), &address.to_string()])
-            .args(cpu.map(|cpu| cpu.to_string()))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -79,7 +85,7 @@ pub(crate) fn serve_if_asked() {
         if let [cpu] = cpu {
             pin(cpu.parse().unwrap());
         }
-        thread::spawn(report);
+        report_when_asked();
         network::serve(Network::named(network).unwrap(), &address.parse().unwrap());
     }
 }
@@ -94,6 +100,11 @@ pub(crate) fn pin(cpu: usize) {
 /// Says where the server listens, once it does.
 pub(crate) fn ready(address: &Address) {
     println!("{address}");
+}
+
+/// Answers, from now on, each line of the parent with what was used so far, and exits with the parent.
+pub(crate) fn report_when_asked() {
+    thread::spawn(report);
 }
 
 fn report() {

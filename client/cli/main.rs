@@ -29,6 +29,7 @@ use tracing_subscriber::EnvFilter;
 use crate::context::{Context, Usage, seconds};
 use crate::output::Output;
 
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

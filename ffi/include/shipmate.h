@@ -8,8 +8,8 @@
  *   shipmate_sender_*    send Cap'n Proto messages one way, one after the other, and
  *   shipmate_receiver_*  receive them, in place.
  *
- * ADDRESSES are "tcp:HOST:PORT", "unix:/path", "unix:@name", "pipe:/path", "shm:/path" and, where the
- * library has it, "auto:/path". A wrong one gives an error that shows the right form.
+ * ADDRESSES are "tcp:HOST:PORT", "unix:/path", "unix:@name", "pipe:/path", "shm:/path" and
+ * "auto:/path". A wrong one gives an error that shows the right form.
  *
  * ERRORS. A function that can fail returns -1 then and fills in the last argument, unless that is NULL.
  * Programs go by its `code`; the text is for people. errno means nothing after a call.

@@ -8,8 +8,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use rustix::net::{Shutdown, shutdown};
-use shipmate::transport::{self, ReadHalf, Stream, WriteHalf};
-use shipmate::{Address, Error};
+use shipmate::transport::{self, Connecting, ReadHalf, Stream, WriteHalf};
+use shipmate::{Address, Error, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -28,9 +28,10 @@ const CLOSE_LINGER: Duration = Duration::from_secs(5);
 /// Connects, and gives the caller's end.
 pub(crate) fn connect(address: Address, options: &Options) -> Result<OwnedFd> {
     let runtime = Runtime::current()?;
-    let (time, spin) = (options.connect_timeout(), options.spin());
+    let time = options.connect_timeout();
+    let connecting = Connecting { spin: options.spin(), ..Connecting::default() };
     runtime.wait(async {
-        let stream = match timeout(time, transport::connect_spinning(&address, spin)).await {
+        let stream = match timeout(time, transport::connect_within(&address, &connecting, &Limits::DEFAULT)).await {
             Ok(stream) => stream?,
             Err(_) => {
                 return Err(Error::Unreachable { address, reason: format!("no connection within {time:?}") }.into());

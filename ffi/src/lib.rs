@@ -10,3 +10,6 @@ mod message;
 mod options;
 mod runtime;
 mod sigpipe;
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,11 @@ impl SenderHandle {
     }
 
     pub(crate) fn close(self) -> Result<()> {
-        self.runtime.check_process()?;
+        if let Err(wrong) = self.runtime.check_process() {
+            // Dropping the child's copy would end the parent's stream.
+            std::mem::forget(self);
+            return Err(wrong);
+        }
         let sending = lock(&self.state).take();
         match sending {
             Some(sending) => Ok(self.runtime.wait(sending.sender.finish())?),
@@ -125,6 +129,10 @@ impl Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
+        if self.runtime.check_process().is_err() {
+            // In a child the lock may be held by a thread that is not there.
+            return;
+        }
         if let Some(sending) = &mut *lock(&self.state) {
             sending.lent = false;
         }
@@ -255,7 +263,7 @@ impl ReceiverHandle {
 
 /// Drops what belongs to the runtime. In a child made by fork it is the parent's: to drop it would remove
 /// the parent's names, and wait for a thread that is not there.
-fn close<T>(runtime: &Runtime, object: T) {
+fn close<T: Send>(runtime: &Runtime, object: T) {
     match runtime.check_process() {
         Ok(()) => runtime.wait(async { drop(object) }),
         Err(_) => std::mem::forget(object),

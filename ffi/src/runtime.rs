@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -72,9 +72,17 @@ impl Runtime {
     }
 
     /// Waits for a future, on the caller's thread.
-    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(crate) fn wait<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
         let _blocked = sigpipe::Blocked::new();
-        self.handle.block_on(work)
+        match Handle::try_current() {
+            // `exit` has begun and has taken this thread's local data, which waiting needs: another waits
+            // for it. A program may close its objects as late as that.
+            Err(error) if error.is_thread_local_destroyed() => {
+                let waited = thread::scope(|scope| scope.spawn(|| self.handle.block_on(work)).join());
+                waited.unwrap_or_else(|panic| resume_unwind(panic))
+            }
+            _ => self.handle.block_on(work),
+        }
     }
 
     fn of_this_process(pointer: *mut Runtime) -> Option<&'static Runtime> {

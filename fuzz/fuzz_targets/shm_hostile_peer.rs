@@ -6,9 +6,12 @@
 #![no_main]
 
 use shipmate::Error;
-use shipmate::transport::shm::{Condition, Label, Memory, layout, link};
+use shipmate::transport::shm::{Condition, Label, Memory, layout, lending, link};
 
 #[path = "../../src/transport/shm/tests/hostile.rs"]
 mod hostile;
 
-libfuzzer_sys::fuzz_target!(|script: &[u8]| hostile::run(script));
+libfuzzer_sys::fuzz_target!(|script: &[u8]| {
+    hostile::run(script);
+    hostile::run_books(script);
+});

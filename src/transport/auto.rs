@@ -14,7 +14,6 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::shm::Offer;
 use super::{Connecting, Stream, shm, unix};
 use crate::{Address, Error, Limits, Result};
 
@@ -24,7 +23,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// Connects to the server at an address, over shared memory if the server has it.
 pub async fn connect(address: &Address, options: &Connecting, limits: &Limits) -> Result<Stream> {
     let socket = unix::open(address).await?;
-    match timeout(ANSWER_MAX, shm::ask(socket, Offer::connecting(options, limits))).await {
+    match timeout(ANSWER_MAX, shm::ask(socket, shm::Terms::asked(options, limits))).await {
         Ok(Ok(stream)) => return Ok(stream),
         Ok(Err(error)) => tracing::debug!(%address, %error, "no shared memory, so the socket itself"),
         Err(_) => tracing::debug!(%address, "no answer about shared memory, so the socket itself"),
@@ -34,13 +33,13 @@ pub async fn connect(address: &Address, options: &Connecting, limits: &Limits) -
 
 /// Finds out what a client that was accepted wants, and gives it that. Silence is no error, for the standard
 /// protocol lets the server speak first: after `limit` it counts as a wish for the socket itself.
-pub(super) async fn settle(socket: UnixStream, limit: Duration, offer: Offer) -> Result<Stream> {
+pub(super) async fn settle(socket: UnixStream, limit: Duration, host: &shm::Host) -> Result<Stream> {
     let deadline = Instant::now() + limit;
     let asked = timeout_at(deadline, begins_with_hello(&socket)).await.unwrap_or(Ok(false));
     if !asked.map_err(|e| Error::stream("read from the peer", e))? {
         return Ok(unix::stream(socket));
     }
-    match timeout_at(deadline, shm::answer(socket, offer)).await {
+    match timeout_at(deadline, host.answer(socket)).await {
         Ok(accepted) => accepted?.attach().await,
         Err(_) => Err(Error::disconnected(format!("its handshake was not done within {limit:?}"))),
     }

@@ -19,8 +19,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::names::{OwnedName, lock_folder_of};
-use super::shm::Offer;
-use super::{Accepted, Credentials, ListenOptions, Listener, Peer, ReadHalf, Stream, WriteHalf, auto};
+use super::{Accepted, Credentials, ListenOptions, Listener, Peer, ReadHalf, Stream, WriteHalf, auto, shm};
 use crate::{Address, Error, Limits, Result};
 
 struct Unix {
@@ -28,18 +27,18 @@ struct Unix {
     _file: Option<OwnedName>,
     listener: UnixListener,
     address: Address,
-    /// For upgrades; see [`ListenOptions`].
-    upgrade: bool,
     handshake_timeout: Duration,
-    offer: Offer,
+    /// For upgrades; see [`ListenOptions`].
+    host: Option<shm::Host>,
 }
 
 /// Listens at a path or an abstract name.
 pub fn listen(address: &Address, options: &ListenOptions, limits: &Limits) -> Result<impl Listener + use<>> {
     let (file, listener) = bind(address, options)?;
     let upgrade = options.upgrade || matches!(address, Address::Auto(_));
-    let (handshake_timeout, offer) = (options.handshake_timeout, Offer::listening(options, limits));
-    Ok(Unix { _file: file, listener, address: address.clone(), upgrade, handshake_timeout, offer })
+    let host = upgrade.then(|| shm::Host::new(options, limits));
+    let handshake_timeout = options.handshake_timeout;
+    Ok(Unix { _file: file, listener, address: address.clone(), handshake_timeout, host })
 }
 
 /// Binds a socket, and gives the name of its file, to be dropped before the listener.
@@ -106,13 +105,13 @@ impl Listener for Unix {
             let (stream, _) = self.listener.accept().await.map_err(|e| Error::os("accept", e))?;
             let peer = peer(&stream, "unix");
             let stream = stream.into_std().map_err(|e| Error::os("accept", e))?;
-            if !self.upgrade {
+            let Some(host) = self.host.clone() else {
                 return Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(stream)?))));
-            }
-            let (limit, offer) = (self.handshake_timeout, self.offer.clone());
+            };
+            let limit = self.handshake_timeout;
             Ok(Accepted::settling(peer, async move |_| {
                 let stream = UnixStream::from_std(stream).map_err(|e| Error::os("attach a connection", e))?;
-                auto::settle(stream, limit, offer).await
+                auto::settle(stream, limit, &host).await
             }))
         }
         .boxed()

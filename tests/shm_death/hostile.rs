@@ -209,9 +209,9 @@ impl Scribbler {
         let small = self.random.below(64) as u64;
         match self.random.below(4) {
             0 => self.region.load(offset).wrapping_add(8 * small),
-            1 => self.region.load(offset) ^ 1 << small,
+            1 => self.region.load(offset) ^ (1 << small),
             // A header: of so many bytes, and of any kind and tag.
-            2 => self.random.below(4096) as u64 | small % 5 << 32 | (small % 3) << 48,
+            2 => self.random.below(4096) as u64 | (small % 5) << 32 | (small % 3) << 48,
             _ => self.random.next(),
         }
     }

@@ -65,9 +65,14 @@ pub(crate) fn auto(folder: &Path) -> String {
 
 /// Runs a step as a client's thread does: one thread, a `LocalSet`, and a time limit.
 pub(crate) fn local(step: impl Future<Output = ()>) {
+    local_within(STEP_TIMEOUT, step);
+}
+
+/// The same, with another time limit.
+pub(crate) fn local_within(limit: Duration, step: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(STEP_TIMEOUT, step).await.expect("the step hangs");
+        tokio::time::timeout(limit, step).await.expect("the step hangs");
     });
 }
 
@@ -124,7 +129,7 @@ impl Shipmated {
 
     /// The most memory that it has had, in bytes.
     pub(crate) fn peak_bytes(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let kib: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
         kib << 10

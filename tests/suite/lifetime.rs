@@ -286,13 +286,13 @@ fn names(server: &Shipmated) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-fn arith_client(server: impl arith::Server + 'static) -> arith::Client {
+pub(crate) fn arith_client(server: impl arith::Server + 'static) -> arith::Client {
     capnp_rpc::new_client(server)
 }
 
 /// Multiplies (to zero) at once; divides when it is let.
 #[derive(Clone)]
-struct Gated(Arc<Semaphore>);
+pub(crate) struct Gated(pub(crate) Arc<Semaphore>);
 
 impl arith::Server for Gated {
     async fn multiply(
@@ -330,7 +330,7 @@ impl arith::Server for Forty {
 }
 
 /// Panics at the factor 6; never answers a division.
-struct Panics;
+pub(crate) struct Panics;
 
 impl arith::Server for Panics {
     async fn multiply(

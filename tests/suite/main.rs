@@ -14,6 +14,7 @@ mod hostile;
 mod lifetime;
 mod limits;
 mod mailbox;
+mod memory;
 mod message;
 mod publish;
 mod stock;

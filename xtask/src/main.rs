@@ -1,17 +1,25 @@
-//! The project's own commands: `cargo demo`, `cargo ci` and `cargo xtask schema`.
+//! The project's own commands: `cargo demo`, `cargo ci`, `cargo xtask schema` and `cargo xtask sanitize`.
 
 #[path = "../../schema/compiled/digest.rs"]
 mod digest;
+mod languages;
+mod matrix;
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use languages::LANGUAGES;
+
 const USAGE: &str = "\
 cargo demo [ARGS]     build both programs and run `shipmate demo` with these arguments
 cargo ci              install what the tests need, then check formatting, lints and docs and run all tests
-cargo xtask schema    compile schema/*.capnp with the `capnp` tool and check in the result";
+cargo xtask schema    compile schema/*.capnp with the `capnp` tool and check in the result
+cargo xtask languages check the clients in every language, and the matrix
+cargo xtask matrix    run every language's client over every transport, and write the table in client/README.md
+cargo xtask sanitize  run what is hostile to shared memory where every access is watched: AddressSanitizer with
+                      a nightly compiler, or else valgrind";
 
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask/ lies in the root")?;
@@ -21,6 +29,12 @@ fn main() -> Result<()> {
         ["demo", rest @ ..] => demo(rest),
         ["ci"] => ci(),
         ["schema"] => schema(),
+        ["languages"] => check_languages(),
+        ["matrix"] => {
+            run("cargo", &["build", "--workspace"])?;
+            matrix::matrix(&LANGUAGES, false)
+        }
+        ["sanitize"] => sanitize(),
         _ => bail!("usage:\n{USAGE}"),
     }
 }
@@ -43,23 +57,68 @@ fn ci() -> Result<()> {
         &[("RUSTDOCFLAGS", "-D warnings")],
     )?;
     run("cargo", &["test", "--workspace"])?;
+    check_languages()?;
     // The build without the `capnp` tool is what a newcomer has.
     run_with("cargo", &["check", "--target-dir", "target/no-tool"], &[("CAPNP", "/nonexistent/capnp")])
 }
 
-/// What the tests need beyond Rust: the `capnp` tool and its standard imports.
+/// The clients in other languages: their own checks, and all of them together.
+fn check_languages() -> Result<()> {
+    run("cargo", &["build", "--workspace"])?;
+    for language in &LANGUAGES {
+        language.check()?;
+    }
+    matrix::matrix(&LANGUAGES, true)
+}
+
+/// What the tests need beyond Rust: the `capnp` tool with its standard imports, and compilers of C and C++
+/// to use the C library with.
 fn install_tools() -> Result<()> {
-    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    if is_there("capnp") {
+    let tools = ["capnp", "cc", "c++", "pkg-config"];
+    if tools.into_iter().all(is_there) {
         return Ok(());
     }
-    ensure!(is_there("apt-get"), "install the `capnp` tool (https://capnproto.org/install.html), then run this again");
+    install(&["capnproto", "libcapnp-dev", "gcc", "g++", "pkg-config"])
+}
+
+/// Installs packages of Debian.
+fn install(packages: &[&str]) -> Result<()> {
+    ensure!(is_there("apt-get"), "install {} by hand (Debian's names), then run this again", packages.join(", "));
     let sudo: &[&str] = if is_root() { &[] } else { &["sudo"] };
-    for arguments in [&["update"][..], &["install", "-y", "capnproto", "libcapnp-dev"]] {
+    for arguments in [&["update"][..], &[&["install", "-y"], packages].concat()] {
         let line = [sudo, &["apt-get"], arguments].concat();
         run(line[0], &line[1..])?;
     }
     Ok(())
+}
+
+/// The tests of dead and hostile peers over shared memory, with an allocator that does not hide a wrong access.
+fn sanitize() -> Result<()> {
+    // Optimized, for a test of hostility is one of speed, but with all checks on.
+    let test = ["test", "--profile", "sanitize", "--no-default-features", "--features", "cli,server"];
+    let nightly = Command::new("rustup").args(["run", "nightly", "rustc", "-vV"]).output();
+    match nightly {
+        Ok(output) if output.status.success() => {
+            let output = String::from_utf8(output.stdout)?;
+            let host = output.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+            // With a target of its own, build scripts are not instrumented.
+            let test = [&["run", "nightly", "cargo"], &test[..], &["--target", host]].concat();
+            let address = [("RUSTFLAGS", "-Zsanitizer=address"), ("CARGO_TARGET_DIR", "target/asan")];
+            run_with("rustup", &[&test[..], &["--test", "shm_death"]].concat(), &address)?;
+            // The models have memory of their own, and loom keeps some of it.
+            let parts = ["--lib", "transport::shm", "--", "--skip", "tests::model"];
+            run_with("rustup", &[&test[..], &parts].concat(), &address)
+        }
+        _ if is_there("valgrind") => {
+            let valgrind = [("SHIPMATE_TEST_UNDER", "valgrind --quiet --error-exitcode=99")];
+            run_with("cargo", &[&test[..], &["--test", "shm_death", "hostile"]].concat(), &valgrind)
+        }
+        _ => bail!("this takes a nightly compiler (`rustup toolchain install nightly`) or valgrind; install either"),
+    }
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
 }
 
 fn is_root() -> bool {

@@ -71,11 +71,8 @@ pub async fn open_writer(path: &Path, mode: u32) -> Result<Stream> {
     let watched = fifo.try_clone().and_then(Sender::from_owned_fd_unchecked).map_err(failed)?;
     let sender = Sender::from_owned_fd_unchecked(fifo).map_err(failed)?;
     let writer = Writer::new(name.and_then(|mut waiting| waiting.0.take()), sender);
-    Ok(Stream {
-        reader: ReadHalf::new(Unread::watch(watched)),
-        writer: WriteHalf::new(writer),
-        peer: Peer::new("pipe"),
-    })
+    let (reader, writer) = (ReadHalf::new(Unread::watch(watched)), WriteHalf::new(writer));
+    Ok(Stream { reader, writer, peer: Peer::new("pipe") })
 }
 
 /// Ends when nobody reads the FIFO any more.

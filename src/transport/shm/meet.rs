@@ -12,8 +12,9 @@
 //!
 //! From then on the socket carries bells, and descriptors of blobs with some of them, and its end is the peer's death.
 
+use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -22,7 +23,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::pool::{Budget, Budgets, Pool};
+use super::pool::{Budget, Pool};
 use super::stream::{Reader, Writer};
 use super::{Consumer, Producer, Region, doorbell, layout, link, passing};
 use crate::transport::names::OwnedName;
@@ -41,23 +42,23 @@ const VERSION: u32 = 1;
 /// What a hello counts blobs in.
 const UNIT_BYTES: usize = 64 << 10;
 
-/// What a listener offers to all that connect, or a client to a server.
-#[derive(Clone)]
-pub(in crate::transport) struct Offer {
-    spin: Duration,
-    tier: Tier,
-    bytes_max: usize,
-    budgets: Arc<Budgets>,
-}
-
-/// What a side says to the other.
+/// What a side says of itself, and what both have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Terms {
+pub(in crate::transport) struct Terms {
     spin: Duration,
     /// A bit for each tier.
     tiers: u32,
     /// What the other side may have attached of blobs, in bytes.
     bytes_max: usize,
+}
+
+/// What a listener has for clients that want shared memory.
+#[derive(Clone)]
+pub(in crate::transport) struct Host {
+    terms: Terms,
+    bytes_per_user_max: usize,
+    /// What each user's connections have of blobs that were made here.
+    budgets: Arc<Mutex<HashMap<u32, Weak<Budget>>>>,
 }
 
 struct Shm {
@@ -66,7 +67,7 @@ struct Shm {
     listener: UnixListener,
     address: Address,
     handshake_timeout: Duration,
-    offer: Offer,
+    host: Host,
     handshakes: JoinSet<Result<Accepted>>,
 }
 
@@ -78,7 +79,7 @@ pub fn listen(address: &Address, options: &ListenOptions, limits: &Limits) -> Re
         listener,
         address: address.clone(),
         handshake_timeout: options.handshake_timeout,
-        offer: Offer::listening(options, limits),
+        host: Host::new(options, limits),
         handshakes: JoinSet::new(),
     })
 }
@@ -86,23 +87,22 @@ pub fn listen(address: &Address, options: &ListenOptions, limits: &Limits) -> Re
 /// Connects to the server at an address.
 pub async fn connect(address: &Address, options: &Connecting, limits: &Limits) -> Result<Stream> {
     let socket = unix::open(address).await?;
-    let offer = Offer::connecting(options, limits);
-    match timeout(Limits::DEFAULT.handshake_timeout, ask(socket, offer)).await {
+    let terms = Terms::asked(options, limits);
+    match timeout(Limits::DEFAULT.handshake_timeout, ask(socket, terms)).await {
         Ok(met) => met.map_err(|error| explain(address, error)),
         Err(_) => Err(Error::Unreachable { address: address.clone(), reason: "the server does not answer".into() }),
     }
 }
 
 /// The client's part of the handshake.
-pub(in crate::transport) async fn ask(socket: UnixStream, offer: Offer) -> Result<Stream> {
+pub(in crate::transport) async fn ask(socket: UnixStream, terms: Terms) -> Result<Stream> {
     let mut peer = unix::peer(&socket, "shm");
-    let mine = offer.to(&peer);
-    let (region, file) = Region::create(RING_BYTES)?;
-    passing::send(&socket, &mine.hello(), &[file.as_fd()]).await?;
-    let (theirs, their_region) = receive_hello(&socket).await?;
-    peer.tier = Some(mine.tier_with(&theirs));
-    let budget = offer.budgets.of(&peer);
-    let (reader, writer) = halves(socket, link(region, their_region), mine, theirs, budget);
+    let terms = terms.with(&peer);
+    let (mine, file) = Region::create(RING_BYTES)?;
+    passing::send(&socket, &terms.hello(), &[file.as_fd()]).await?;
+    let (theirs, region) = receive_hello(&socket).await?;
+    peer.tier = Some(terms.tier_with(&theirs));
+    let (reader, writer) = halves(socket, link(mine, region), terms, theirs, Budget::new(usize::MAX));
     Ok(Stream { reader, writer, peer })
 }
 
@@ -124,9 +124,9 @@ impl Listener for Shm {
                     },
                     socket = self.listener.accept(), if self.handshakes.len() < HANDSHAKES_MAX => {
                         let (socket, _) = socket.map_err(|e| Error::os("accept", e))?;
-                        let (limit, offer) = (self.handshake_timeout, self.offer.clone());
+                        let (limit, host) = (self.handshake_timeout, self.host.clone());
                         self.handshakes.spawn(async move {
-                            timeout(limit, answer(socket, offer)).await.unwrap_or(Err(Error::Deadline(limit)))
+                            timeout(limit, host.answer(socket)).await.unwrap_or(Err(Error::Deadline(limit)))
                         });
                     }
                 }
@@ -136,17 +136,43 @@ impl Listener for Shm {
     }
 }
 
-/// The server's part of the handshake.
-pub(in crate::transport) async fn answer(socket: UnixStream, offer: Offer) -> Result<Accepted> {
-    let mut peer = unix::peer(&socket, "shm");
-    let mine = offer.to(&peer);
-    let (theirs, their_region) = receive_hello(&socket).await?;
-    let (region, file) = Region::create(RING_BYTES)?;
-    passing::send(&socket, &mine.hello(), &[file.as_fd()]).await?;
-    peer.tier = Some(mine.tier_with(&theirs));
-    let (ends, budget) = (link(region, their_region), offer.budgets.of(&peer));
-    let socket = socket.into_std().map_err(|e| Error::os("accept", e))?;
-    Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(socket)?, ends, mine, theirs, budget))))
+impl Host {
+    pub(in crate::transport) fn new(options: &ListenOptions, limits: &Limits) -> Self {
+        let ListenOptions { spin, tier, .. } = *options;
+        Host {
+            terms: Terms { spin, tiers: up_to(tier), bytes_max: limits.shared_bytes_max },
+            bytes_per_user_max: limits.shared_bytes_per_user_max,
+            budgets: Arc::default(),
+        }
+    }
+
+    /// The server's part of the handshake.
+    pub(in crate::transport) async fn answer(&self, socket: UnixStream) -> Result<Accepted> {
+        let mut peer = unix::peer(&socket, "shm");
+        let budget = self.budget_of(&peer);
+        let terms = self.terms.with(&peer);
+        let (theirs, region) = receive_hello(&socket).await?;
+        let (mine, file) = Region::create(RING_BYTES)?;
+        passing::send(&socket, &terms.hello(), &[file.as_fd()]).await?;
+        peer.tier = Some(terms.tier_with(&theirs));
+        let ends = link(mine, region);
+        let socket = socket.into_std().map_err(|e| Error::os("accept", e))?;
+        Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(socket)?, ends, terms, theirs, budget))))
+    }
+
+    /// What the connections of the peer's user share.
+    fn budget_of(&self, peer: &Peer) -> Arc<Budget> {
+        let fresh = || Budget::new(self.bytes_per_user_max);
+        let Some(credentials) = peer.credentials else { return fresh() };
+        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(budget) = budgets.get(&credentials.uid).and_then(Weak::upgrade) {
+            return budget;
+        }
+        let budget = fresh();
+        budgets.retain(|_, budget| budget.strong_count() > 0);
+        budgets.insert(credentials.uid, Arc::downgrade(&budget));
+        budget
+    }
 }
 
 async fn receive_hello(socket: &UnixStream) -> Result<(Terms, Region)> {
@@ -174,30 +200,19 @@ fn halves(
     (reader, WriteHalf::with_pool(Writer::new(pool.clone(), writes), pool))
 }
 
-impl Offer {
-    /// What a listener offers.
-    pub(in crate::transport) fn listening(options: &ListenOptions, limits: &Limits) -> Self {
-        let ListenOptions { spin, tier, .. } = *options;
-        let budgets = Arc::new(Budgets::new(limits.shared_bytes_per_user_max));
-        Offer { spin, tier, bytes_max: limits.shared_bytes_max, budgets }
+impl Terms {
+    /// Of a client.
+    pub(in crate::transport) fn asked(options: &Connecting, limits: &Limits) -> Self {
+        Terms { spin: options.spin, tiers: up_to(options.tier), bytes_max: limits.shared_bytes_max }
     }
 
-    /// What a client offers.
-    pub(in crate::transport) fn connecting(options: &Connecting, limits: &Limits) -> Self {
-        let Connecting { spin, tier } = *options;
-        Offer { spin, tier, bytes_max: limits.shared_bytes_max, budgets: Arc::new(Budgets::new(usize::MAX)) }
-    }
-
-    /// What of it this peer is offered: who is not of the same user is not trusted.
-    fn to(&self, peer: &Peer) -> Terms {
+    /// Towards this peer: who is not of the same user is not trusted.
+    fn with(self, peer: &Peer) -> Self {
         let own = rustix::process::geteuid().as_raw();
         let same = peer.credentials.is_some_and(|credentials| credentials.uid == own);
-        let tier = if same { self.tier } else { self.tier.min(Tier::Sealed) };
-        Terms { spin: self.spin, tiers: up_to(tier), bytes_max: self.bytes_max }
+        Terms { tiers: if same { self.tiers } else { self.tiers & up_to(Tier::Sealed) }, ..self }
     }
-}
 
-impl Terms {
     /// The strongest tier that both sides take.
     fn tier_with(&self, theirs: &Terms) -> Tier {
         let both = self.tiers & theirs.tiers;

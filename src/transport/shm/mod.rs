@@ -49,7 +49,7 @@ mod tests;
 pub(crate) use arena::Arena;
 pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
 pub(crate) use in_place::{TABLE_BYTES, build};
-pub(super) use meet::{HELLO_MAGIC, Offer, answer, ask};
+pub(super) use meet::{HELLO_MAGIC, Host, Terms, ask};
 pub use meet::{connect, listen};
 pub(crate) use pool::{Pool, SHARED_BYTES_MIN};
 pub(crate) use publish::{Publisher, Subscriber};

@@ -4,7 +4,7 @@
 //! that a slice lies in a blob by its address ([`State::refer`]): what is between the two need not know.
 //! Where there is no blob to be had, the message is built on the heap and goes through the ring.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
@@ -20,7 +20,7 @@ use super::ring::{Label, Producer};
 use super::stream::{tag, to_io};
 use super::sync::Memory;
 use super::{Arena, Region};
-use crate::transport::{Peer, Tier};
+use crate::transport::Tier;
 use crate::{Error, Result};
 
 /// What is smaller is copied: through the ring that costs less than to hand over a blob.
@@ -369,12 +369,6 @@ async fn trim(state: Weak<Mutex<State>>) {
     }
 }
 
-/// The budgets of all users whose connections one listener has accepted.
-pub(super) struct Budgets {
-    bytes_max: usize,
-    of_users: Mutex<HashMap<u32, Weak<Budget>>>,
-}
-
 /// What the connections of one user may have of blobs that this process makes.
 pub(super) struct Budget {
     bytes_max: usize,
@@ -386,27 +380,8 @@ struct Charge {
     bytes: usize,
 }
 
-impl Budgets {
-    pub(super) fn new(bytes_max: usize) -> Self {
-        Budgets { bytes_max, of_users: Mutex::default() }
-    }
-
-    /// That of the peer's user.
-    pub(super) fn of(&self, peer: &Peer) -> Arc<Budget> {
-        let mut of_users = self.of_users.lock().unwrap_or_else(PoisonError::into_inner);
-        let user = peer.credentials.map(|credentials| credentials.uid);
-        if let Some(budget) = user.and_then(|user| of_users.get(&user)).and_then(Weak::upgrade) {
-            return budget;
-        }
-        let budget = Budget::new(self.bytes_max);
-        of_users.retain(|_, budget| budget.strong_count() > 0);
-        of_users.extend(user.map(|user| (user, Arc::downgrade(&budget))));
-        budget
-    }
-}
-
 impl Budget {
-    fn new(bytes_max: usize) -> Arc<Self> {
+    pub(super) fn new(bytes_max: usize) -> Arc<Self> {
         Arc::new(Budget { bytes_max, bytes: AtomicUsize::new(0) })
     }
 

@@ -8,7 +8,7 @@
 //! - `F_SEAL_FUTURE_WRITE`: no writable mapping but the maker's, no `write`, and no hole punched into it.
 //! - `F_SEAL_SEAL`: this set of seals is final.
 //! - Every page is there from the start, on tmpfs: no access has to find memory, and fail with a SIGBUS.
-//! - `F_SEAL_WRITE`, of a blob that was [sealed](Region::seal): its maker cannot write it any more either.
+//! - `F_SEAL_WRITE`, of a blob that is sealed for good: its maker cannot write it any more either.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;

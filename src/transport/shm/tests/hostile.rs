@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use super::lending::{BLOB_BYTES_MIN, Borrower, Lender, returned};
 use super::{Condition, Error, Label, Memory, layout, link};
 
 /// Small, so that few bytes of a script get around it.
@@ -104,6 +105,56 @@ pub(super) fn run(script: &[u8]) {
             }
         }
         assert!(producer.pending_bytes() <= RING_BYTES && consumer.unreleased_bytes() <= RING_BYTES);
+    }
+}
+
+/// The same for what a peer says about blobs: as their owner, and as who returns them.
+pub(super) fn run_books(script: &[u8]) {
+    const BYTES_MAX: usize = 8 * BLOB_BYTES_MIN;
+    let theirs = Words::new(RING_BYTES);
+    let mut borrower: Borrower<(), Words> = Borrower::new(BYTES_MAX, Arc::new(Words::new(RING_BYTES)));
+    let mut lender: Lender<()> = Lender::new(BYTES_MAX);
+    let (mut held, mut built) = (Vec::new(), Vec::new());
+    let mut script = script.iter().copied();
+    while let (Some(action), Some(operand)) = (script.next(), script.next()) {
+        // Mostly nearly right here, too.
+        let id = if action >= 250 { u64::MAX - u64::from(operand) } else { u64::from(operand % 6) };
+        let mut next = || u64::from(script.next().unwrap_or(0));
+        let done = match action % 6 {
+            0 => borrower.attach(id, next() % 20 * 4096 + next() / 250, action % 4 == 0, |_| Ok(())),
+            1 => borrower.borrow(id, next() * 1024, (next() * 1024) << (action % 40)).map(|lent| held.push(lent)),
+            2 => borrower.detach(id),
+            3 => {
+                if !held.is_empty() {
+                    held.swap_remove(usize::from(operand) % held.len());
+                }
+                Ok(())
+            }
+            4 => {
+                if lender.room(usize::from(operand)).is_some_and(|room| room != super::lending::Room::Full) {
+                    let id = lender.enter((), BLOB_BYTES_MIN, action % 4 == 0);
+                    lender.attach(id);
+                    lender.lend(id);
+                    built.push(id);
+                }
+                while built.len() > 2 {
+                    lender.let_go(built.remove(0), usize::from(operand));
+                }
+                Ok(())
+            }
+            _ => {
+                theirs.store(layout::RETURNED + 8 * (id as usize % layout::BLOBS_MAX), next());
+                lender.look(|id| returned(&theirs, id))
+            }
+        };
+        if let Err(error) = done {
+            assert!(
+                matches!(error, Error::Protocol { .. } | Error::Limit { limit: "shared_bytes_max", .. }),
+                "{error}"
+            );
+        }
+        assert!(held.iter().all(|lent| lent.bytes() > 0 && lent.offset() + lent.bytes() <= BYTES_MAX));
+        assert!(borrower.bytes() <= BYTES_MAX && lender.bytes() <= BYTES_MAX);
     }
 }
 

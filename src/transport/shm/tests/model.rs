@@ -10,11 +10,12 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::AtomicU64;
 use loom::sync::{Condvar, Mutex};
 
+use super::lending::{BLOB_BYTES_MIN, Borrower, Lender, returned};
 use super::{Condition, Consumer, Error, Label, Memory, Producer, layout, link};
 
 /// A ring that holds two records of one word each.
 const RING_WORDS: usize = 4;
-const CONTROL: [usize; 4] = [layout::WRITTEN, layout::READ, layout::DATA_WISH, layout::SPACE_WISH];
+const CONTROL: [usize; 5] = [layout::WRITTEN, layout::READ, layout::DATA_WISH, layout::SPACE_WISH, layout::RETURNED];
 
 /// A region that both sides of a model see: loom's threads take turns on one of the system's.
 #[derive(Clone)]
@@ -183,6 +184,41 @@ fn a_sleeper_is_always_rung() {
             }
         }
         writer.join().unwrap();
+    });
+}
+
+/// The owner writes to a blob again once it sees that it was returned; what the reader saw before must be over by
+/// then. The cell fails if it is not.
+#[test]
+fn a_blob_is_written_again_only_when_it_was_read() {
+    model(|| {
+        let (blob, theirs) = (Words::new(), Words::new());
+        let mut lender = Lender::new(usize::MAX / 2);
+        let id = lender.enter((), BLOB_BYTES_MIN, false);
+        blob.store(layout::RING, 7);
+        lender.attach(id);
+        lender.lend(id);
+        lender.let_go(id, 8);
+        let reader = {
+            let (blob, theirs) = (blob.clone(), theirs.clone());
+            loom::thread::spawn(move || {
+                #[allow(clippy::arc_with_non_send_sync, reason = "see `Words`")]
+                let mut borrower: Borrower<(), Words> = Borrower::new(usize::MAX, Arc::new(theirs));
+                borrower.attach(0, 4096, false, |_| Ok(())).unwrap();
+                let lent = borrower.borrow(0, 0, 8).unwrap();
+                assert_eq!(blob.load(layout::RING), 7);
+                drop(lent);
+            })
+        };
+        loop {
+            lender.look(|id| returned(&theirs, id)).unwrap();
+            if lender.take(8) == Some((id, 8)) {
+                break;
+            }
+            loom::thread::yield_now();
+        }
+        blob.store(layout::RING, 8);
+        reader.join().unwrap();
     });
 }
 

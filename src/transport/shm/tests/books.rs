@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::hostile::{RING_BYTES, Words};
+use super::hostile::{self, RING_BYTES, Words};
+use super::lending::{BLOB_BYTES_MIN, Borrowed, Borrower, Lender, Room, returned};
 use super::{Error, Memory, layout};
-use crate::transport::shm::lending::{BLOB_BYTES_MIN, Borrowed, Borrower, Lender, Room, returned};
 
 const BYTES_MAX: usize = 8 * BLOB_BYTES_MIN;
 
@@ -162,32 +162,8 @@ proptest! {
 
     /// A peer that says what it likes breaks the protocol or keeps to it; it never gets past the bounds.
     #[test]
-    fn a_hostile_owner_is_refused(words in prop::collection::vec((0u8..4, 0u64..6, any::<u64>(), 0u64..20), 1..100)) {
-        let mine = Arc::new(Words::new(RING_BYTES));
-        let mut borrower: Borrower<usize, Words> = Borrower::new(BYTES_MAX, mine);
-        let mut held = Vec::new();
-        for (what, id, wild, pages) in words {
-            let id = if wild % 50 == 0 { wild } else { id };
-            let done = match what {
-                0 => borrower.attach(id, pages * 4096, wild % 2 == 0, Ok),
-                1 => borrower.borrow(id, wild % (pages + 1) * 4096, pages * 4096).map(|lent| {
-                    assert!(lent.offset() + lent.bytes() <= BYTES_MAX && lent.bytes() > 0);
-                    held.push(lent);
-                }),
-                2 => borrower.detach(id),
-                _ => {
-                    if !held.is_empty() {
-                        held.swap_remove(wild as usize % held.len());
-                    }
-                    Ok(())
-                }
-            };
-            if let Err(error) = done {
-                let fair = matches!(error, Error::Protocol { .. } | Error::Limit { limit: "shared_bytes_max", .. });
-                prop_assert!(fair, "{}", error);
-            }
-            prop_assert!(borrower.bytes() <= BYTES_MAX);
-        }
+    fn a_peer_that_says_what_it_likes_is_refused(script in prop::collection::vec(any::<u8>(), 0..400)) {
+        hostile::run_books(&script);
     }
 }
 

@@ -1,0 +1,258 @@
+//! Shared memory beside the socket that it is met on, the transport within a process, and the bare
+//! hand-over of a word between two CPUs: measured in turns in one run.
+//!
+//! `cargo bench --bench shared_memory -- [--quick]`
+//!
+//! The client is kept on CPU 0 and the server's process on CPU 1, for who spins needs a CPU of its own.
+
+#[allow(dead_code, unused_imports, reason = "this benchmark uses a part of it")]
+mod common;
+
+use std::future::pending;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, hint, thread};
+
+use common::process::{self, Server, Usage};
+use shipmate::schema::conformance_capnp::conformance;
+use shipmate::transport::{Tier, memory};
+use shipmate::{Address, ConnectOptions, Connection, ListenOptions, ServerOptions, connect_with};
+use tempfile::TempDir;
+use tokio::runtime;
+use tokio::task::LocalSet;
+
+const ARGUMENT_BYTES: usize = 1 << 20;
+/// Long enough for any answer here, for who spins.
+const SPIN: Duration = Duration::from_millis(1);
+
+/// A way to the server.
+#[derive(Clone, Copy)]
+struct Way {
+    name: &'static str,
+    transport: &'static str,
+    spin: Duration,
+    tier: Tier,
+}
+
+const fn way(name: &'static str, transport: &'static str, spin: Duration, tier: Tier) -> Way {
+    Way { name, transport, spin, tier }
+}
+
+const WAYS: [Way; 7] = [
+    way("memory, one thread", "memory", Duration::ZERO, Tier::Copy),
+    way("unix", "unix", Duration::ZERO, Tier::Copy),
+    way("shm, sleeping", "shm", Duration::ZERO, Tier::Copy),
+    way("shm, spinning", "shm", SPIN, Tier::Copy),
+    way("shm sealed, spinning", "shm", SPIN, Tier::Sealed),
+    way("shm trusted, spinning", "shm", SPIN, Tier::Trusted),
+    way("shm trusted, sleeping", "shm", Duration::ZERO, Tier::Trusted),
+];
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [order, address, spin, tier] = &arguments[..]
+        && order == "serve-shared-memory"
+    {
+        let spin = Duration::from_micros(spin.parse().unwrap());
+        return serve(&address.parse().unwrap(), spin, tier.parse().unwrap());
+    }
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let (rounds, each) = if quick { (3, Duration::from_millis(50)) } else { (9, Duration::from_millis(300)) };
+    process::pin(0);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, measure(rounds, each));
+}
+
+async fn measure(rounds: usize, each: Duration) {
+    println!(
+        "{rounds} rounds of {} ms for each cell: the median, and the lowest and highest round.\n",
+        each.as_millis()
+    );
+    let folder = TempDir::new().unwrap();
+    let mut lines = Vec::new();
+    for (index, way) in WAYS.into_iter().enumerate() {
+        lines.push(Line::connect(way, &folder, index).await);
+    }
+    let payload = vec![7; ARGUMENT_BYTES];
+    let mut bare = Vec::new();
+    for _ in 0..rounds {
+        bare.push(micros(ping_pong(each)));
+        for line in &mut lines {
+            let small = line.call(&[], each).await;
+            let large = line.call(&payload, each).await;
+            line.small.push(micros(small));
+            line.large.push(micros(large));
+        }
+    }
+
+    println!("| way | call, p50 us | / memory | unix / it | with a 1 MiB argument, p50 us | MB/s | / unix |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    println!("| bare ping-pong of two threads | {} | | | | | |", spread(&bare, 2));
+    let (memory, unix) = (&lines[0], &lines[1]);
+    for line in &lines {
+        let bandwidths: Vec<f64> = line.large.iter().map(|micros| ARGUMENT_BYTES as f64 / micros).collect();
+        println!(
+            "| {} | {} | {:.2} | {:.1} | {} | {:.0} | {:.1} |",
+            line.way.name,
+            spread(&line.small, 1),
+            ratio(&line.small, &memory.small),
+            ratio(&unix.small, &line.small),
+            spread(&line.large, 0),
+            median(&bandwidths),
+            ratio(&unix.large, &line.large),
+        );
+    }
+
+    println!("\nCPU time of both sides in a second without a call, us:\n\n| way | us |\n|---|---:|");
+    for line in lines.iter_mut().filter(|line| line.server.is_some()) {
+        let idle = line.idle().await.as_micros();
+        println!("| {} | {idle} |", line.way.name);
+    }
+}
+
+/// A connection, its server, and what was measured on it.
+struct Line {
+    way: Way,
+    client: conformance::Client,
+    server: Option<Server>,
+    _connections: Vec<Connection>,
+    /// The median of each round, in microseconds: of calls with next to no argument, and a large one.
+    small: Vec<f64>,
+    large: Vec<f64>,
+}
+
+impl Line {
+    async fn connect(way: Way, folder: &TempDir, index: usize) -> Self {
+        let options = ConnectOptions { spin: way.spin, tier: way.tier, ..Default::default() };
+        let (server, connections) = if way.transport == "memory" {
+            let (near, far) = memory::pair();
+            let bootstrap: conformance::Client = capnp_rpc::new_client(Sink);
+            let server = shipmate::serve_stream(far, bootstrap, &ServerOptions::default());
+            (None, vec![shipmate::connect_stream(near, &options), server])
+        } else {
+            let address = format!("{}:{}/{index}", way.transport, folder.path().display());
+            let spin = way.spin.as_micros().to_string();
+            let server = Server::start_with(&["serve-shared-memory", &address, &spin, &way.tier.to_string()]);
+            let connection = connect_with(server.address.clone(), &options).await.unwrap();
+            (Some(server), vec![connection])
+        };
+        let client = connections[0].bootstrap();
+        Line { way, client, server, _connections: connections, small: vec![], large: vec![] }
+    }
+
+    /// Calls again and again, one at a time, and gives the median of how long each took.
+    async fn call(&self, argument: &[u8], time: Duration) -> Duration {
+        let end = Instant::now() + time;
+        let mut took = Vec::new();
+        while took.is_empty() || Instant::now() < end {
+            let start = Instant::now();
+            let mut request = self.client.data_request();
+            request.get().set_value(argument);
+            let response = request.send().promise.await.unwrap();
+            assert_eq!(response.get().unwrap().get_sum(), sum(argument));
+            took.push(start.elapsed());
+        }
+        took.sort_unstable();
+        took[took.len() / 2]
+    }
+
+    async fn idle(&mut self) -> Duration {
+        let server = self.server.as_mut().expect("asked of those that have one");
+        let before = server.usage().cpu + Usage::of_this_process().cpu;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        server.usage().cpu + Usage::of_this_process().cpu - before
+    }
+}
+
+/// Takes an argument, looks at one byte of each page, and answers with a number.
+struct Sink;
+
+impl conformance::Server for Sink {
+    async fn data(
+        self: Rc<Self>,
+        params: conformance::DataParams,
+        mut results: conformance::DataResults,
+    ) -> capnp::Result<()> {
+        results.get().set_sum(sum(params.get()?.get_value()?));
+        Ok(())
+    }
+}
+
+fn sum(bytes: &[u8]) -> u32 {
+    bytes.iter().step_by(4096).map(|&byte| u32::from(byte)).sum()
+}
+
+fn serve(address: &Address, spin: Duration, tier: Tier) {
+    process::pin(1);
+    process::report_when_asked();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut server = shipmate::Server::new(ServerOptions { shards: 1, ..Default::default() });
+        let options = ListenOptions { spin, tier, ..Default::default() };
+        let bootstrap = |_: &shipmate::Peer| -> conformance::Client { capnp_rpc::new_client(Sink) };
+        process::ready(&server.listen(address, &options, bootstrap).await.unwrap());
+        server.serve(pending()).await.unwrap();
+    });
+}
+
+/// A word in shared memory, on a cache line of its own.
+#[repr(align(128))]
+struct Word(AtomicU64);
+
+/// What a round trip costs between two CPUs that do nothing else than look: the limit of all of this.
+fn ping_pong(time: Duration) -> Duration {
+    let (there, back) = (Word(AtomicU64::new(0)), Word(AtomicU64::new(0)));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            process::pin(1);
+            for turn in 1.. {
+                let seen = wait_for(&there, turn);
+                back.0.store(seen, Ordering::Release);
+                if seen == u64::MAX {
+                    return;
+                }
+            }
+        });
+        let (start, mut turns) = (Instant::now(), 0);
+        while start.elapsed() < time {
+            for _ in 0..1000 {
+                turns += 1;
+                there.0.store(turns, Ordering::Release);
+                wait_for(&back, turns);
+            }
+        }
+        let took = start.elapsed() / turns as u32;
+        there.0.store(u64::MAX, Ordering::Release);
+        took
+    })
+}
+
+fn wait_for(word: &Word, turn: u64) -> u64 {
+    loop {
+        match word.0.load(Ordering::Acquire) {
+            seen if seen >= turn => return seen,
+            _ => hint::spin_loop(),
+        }
+    }
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn spread(values: &[f64], decimals: usize) -> String {
+    let (low, high) = values.iter().fold((f64::MAX, 0.0_f64), |(low, high), &value| (low.min(value), high.max(value)));
+    format!("{:.decimals$} ({low:.decimals$}-{high:.decimals$})", median(values))
+}
+
+/// The median of the rounds' ratios: what disturbs a round disturbs both sides of it.
+fn ratio(of: &[f64], to: &[f64]) -> f64 {
+    median(&of.iter().zip(to).map(|(of, to)| of / to).collect::<Vec<_>>())
+}
