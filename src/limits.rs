@@ -43,6 +43,9 @@ pub struct Limits {
     /// The same for what a listener makes for all connections of one user together.
     pub shared_bytes_per_user_max: usize,
 
+    /// Subscribers that a [`Publisher`](crate::message::Publisher) has at once. Further ones are refused.
+    pub subscribers_max: usize,
+
     /// Connections that a server has open at once. Further ones wait in the system's backlog.
     pub connections_max: usize,
 
@@ -64,6 +67,7 @@ impl Limits {
         stream_window_bytes: 256 << 10,
         shared_bytes_max: 64 << 20,
         shared_bytes_per_user_max: 1 << 30,
+        subscribers_max: 256,
         connections_max: 10_000,
         handshake_timeout: Duration::from_secs(5),
     };

@@ -327,6 +327,52 @@ async fn a_record_is_printed_as_it_comes() {
     assert_eq!((end(send).await.code, end(recv).await.code), (Some(0), Some(0)));
 }
 
+/// A `publish` that listens, waiting for this many subscribers.
+async fn publisher(address: &str, wait: &str) -> Child {
+    let mut publish = shipmate(&["publish", address, "--wait", wait]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(publish.stderr.take().unwrap()).lines();
+    assert_eq!(next(&mut lines).await, format!("shipmate: publishing at {address}"));
+    publish
+}
+
+#[tokio::test]
+async fn what_is_published_is_printed_by_every_subscriber() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("shm:{}/depths", folder.path().display());
+    let mut publish = publisher(&address, "3").await;
+    publish.stdin.take().unwrap().write_all(RECORDS.as_bytes()).await.unwrap();
+    let policies = [&[][..], &["--policy", "lose-oldest"], &["--count", "4"]];
+    let subscribers = policies.map(|options| shipmate(&[&["subscribe", &address], options].concat()).spawn().unwrap());
+    for subscriber in subscribers {
+        let ended = end(subscriber).await;
+        assert_eq!((ended.code, ended.out.as_str()), (Some(0), RECORDS));
+        assert_eq!(ended.err, "shipmate: subscribed\n");
+    }
+    assert_eq!(end(publish).await.code, Some(0));
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_publisher_that_is_killed_fails_its_subscribers() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("shm:{}/depths", folder.path().display());
+    let mut publish = publisher(&address, "1").await;
+    let mut subscribe = shipmate(&["subscribe", &address]).spawn().unwrap();
+    let mut lines = lines_of(&mut subscribe);
+    let mut stdin = publish.stdin.take().unwrap();
+    stdin.write_all(b"{\"value\":1}\n").await.unwrap();
+    assert_eq!(next(&mut lines).await, "{\"name\":\"\",\"value\":1}");
+    publish.kill().await.unwrap();
+    let ended = end(subscribe).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("the connection is gone"), "{}", ended.err);
+
+    let elsewhere = fails(1, &["subscribe", "tcp:127.0.0.1:1"]).await;
+    assert!(elsewhere.contains("write shm:/path"), "{elsewhere}");
+    assert!(fails(2, &["subscribe", &address, "--policy", "hope"]).await.contains("lose-oldest"));
+    assert!(fails(1, &["subscribe", &address]).await.contains("nobody answers"));
+}
+
 #[tokio::test]
 async fn recv_stops_after_the_count_and_complains_about_fewer() {
     let (recv, address) = receiver("tcp:127.0.0.1:0", &["--count", "2"]).await;
@@ -512,7 +558,9 @@ async fn completions_and_manual_know_every_subcommand() {
     let out = folder.path().join("man");
     ok(&["man", "--out", out.to_str().unwrap()]).await;
     let (script, manual) = (ok(&["completions", "bash"]).await, ok(&["man"]).await);
-    for command in ["ping", "info", "arith", "calc", "send", "recv", "demo", "completions", "man"] {
+    for command in
+        ["ping", "info", "arith", "calc", "send", "recv", "publish", "subscribe", "demo", "completions", "man"]
+    {
         let page = std::fs::read_to_string(out.join(format!("shipmate-{command}.1"))).unwrap();
         assert!(page.contains("Examples"), "{page}");
         assert!(manual.contains(&format!(".TH shipmate-{command} 1")), "{command}");

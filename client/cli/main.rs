@@ -10,9 +10,11 @@ mod info;
 mod man;
 mod output;
 mod ping;
+mod publish;
 mod record;
 mod recv;
 mod send;
+mod subscribe;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -78,6 +80,8 @@ enum Command {
     Calc(calc::Calc),
     Send(send::Send),
     Recv(recv::Recv),
+    Publish(publish::Publish),
+    Subscribe(subscribe::Subscribe),
     Demo(demo::Demo),
     Conformance(conformance::Conformance),
     Completions(completions::Completions),
@@ -123,6 +127,8 @@ async fn run(CommandLine { command, timeout, shm_tier, log_level: _ }: CommandLi
         Command::Calc(calc) => calc.run(&context, &mut output).await,
         Command::Send(send) => send.run(&context).await,
         Command::Recv(recv) => recv.run(&mut output).await,
+        Command::Publish(publish) => publish.run().await,
+        Command::Subscribe(subscribe) => subscribe.run(&context, &mut output).await,
         Command::Demo(demo) => demo.run(&context, &mut output).await,
         Command::Conformance(conformance) => conformance.run(&context, &mut output).await,
         Command::Completions(completions) => completions.run(&mut output).await,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -57,16 +57,10 @@ const LINES_AHEAD: usize = 64;
 
 impl Send {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        // Before connecting, so that a wrong file name costs the receiver nothing. On a thread of its own,
-        // as opening may wait: the file may be a named pipe.
-        let file = self.file;
-        let input =
-            tokio::task::spawn_blocking(move || open(&file).with_context(|| format!("open {}", file.display())));
-        let input = input.await??;
+        // Before connecting, so that a wrong file name costs the receiver nothing.
+        let input = open(self.file).await?;
         let mut sender = connect(context, self.address).await?;
-        let (to, mut records) = mpsc::channel(LINES_AHEAD);
-        // Reading may wait for ever, so it gets a thread that the program's end does not wait for.
-        std::thread::Builder::new().name("input".into()).spawn(move || read_records(input, &to))?;
+        let mut records = records(input)?;
         let sent = send_all(&mut sender, &mut records).await;
         // The receiver gets a proper end even after a wrong line.
         let finished = sender.finish().await;
@@ -123,11 +117,26 @@ async fn send_all(
     }
 }
 
-fn open(path: &Path) -> io::Result<Box<dyn Read + std::marker::Send>> {
-    match path.as_os_str() == "-" {
-        true => Ok(Box::new(io::stdin())),
-        false => Ok(Box::new(File::open(path)?)),
-    }
+/// What records are read from.
+type Input = Box<dyn Read + std::marker::Send>;
+
+/// Opens a file, or standard input. On a thread of its own, as that may wait: the file may be a named pipe.
+pub(crate) async fn open(file: PathBuf) -> anyhow::Result<Input> {
+    let input = tokio::task::spawn_blocking(move || -> anyhow::Result<Input> {
+        match file.as_os_str() == "-" {
+            true => Ok(Box::new(io::stdin())),
+            false => Ok(Box::new(File::open(&file).with_context(|| format!("open {}", file.display()))?)),
+        }
+    });
+    input.await?
+}
+
+/// The records of an input, each with the number of its line. Reading may wait for ever, so it gets a
+/// thread that the program's end does not wait for.
+pub(crate) fn records(input: Input) -> io::Result<mpsc::Receiver<anyhow::Result<(u64, Record)>>> {
+    let (to, records) = mpsc::channel(LINES_AHEAD);
+    std::thread::Builder::new().name("input".into()).spawn(move || read_records(input, &to))?;
+    Ok(records)
 }
 
 /// Reads until the end, the first wrong line, or until nobody wants more.

@@ -227,7 +227,23 @@ impl Decoder {
         if matches!(&self.state, State::Body(body) if body.missing_bytes() == 0)
             && let State::Body(body) = std::mem::replace(&mut self.state, State::Table(Vec::new()))
         {
-            self.ready.push_back(Frame { words: body.words, ends: body.ends, elsewhere: body.elsewhere });
+            self.ready.push_back(Frame { words: body.words, start: 0, ends: body.ends, elsewhere: body.elsewhere });
+        }
+    }
+}
+
+impl Frame {
+    /// A frame that is here as a whole, its segment table first.
+    pub(crate) fn whole(words: Vec<Word>, limits: &Limits) -> Result<Frame> {
+        let bytes = Word::words_to_bytes(&words);
+        let table = Decoder::new(limits).parse_table(bytes)?;
+        match table.filter(|table| table.bytes + table.total_words * WORD_BYTES == bytes.len()) {
+            Some(Table { bytes, ends, .. }) => {
+                let start = bytes / WORD_BYTES;
+                let ends = ends.into_iter().map(|end| start + end).collect();
+                Ok(Frame { words, start, ends, elsewhere: Vec::new() })
+            }
+            None => Err(Error::Protocol { what: format!("{} bytes that are not one frame", bytes.len()) }),
         }
     }
 }
@@ -351,6 +367,24 @@ mod tests {
                 }
             }
             prop_assert!(decoder.next_frame().is_none());
+        }
+
+        /// A frame with its table is the same frame; a word more or less is none.
+        #[test]
+        fn a_frame_that_is_here_as_a_whole(segments in any_segments()) {
+            let framed = framed(&segments);
+            let words = |framed: &[u8]| {
+                let mut words = Word::allocate_zeroed_vec(framed.len() / 8);
+                Word::words_to_bytes_mut(&mut words).copy_from_slice(framed);
+                words
+            };
+            let frame = Frame::whole(words(&framed), &Limits::DEFAULT).unwrap();
+            prop_assert_eq!(frame.len(), segments.len());
+            for (id, segment) in segments.iter().enumerate() {
+                prop_assert_eq!(frame.get_segment(id as u32).unwrap(), Word::words_to_bytes(segment));
+            }
+            prop_assert!(Frame::whole(words(&framed[..framed.len() - 8]), &Limits::DEFAULT).is_err());
+            prop_assert!(Frame::whole(words(&[&framed[..], &[0; 8]].concat()), &Limits::DEFAULT).is_err());
         }
 
         /// Random bytes are refused or make frames, and never take more memory than they are long.

@@ -34,7 +34,9 @@ const WORD_BYTES: usize = 8;
 /// and go back to it when the frame is dropped.
 pub struct Frame {
     words: Vec<Word>,
-    /// Where each segment ends, in words. The usual frame has one segment, which is all of `words`.
+    /// Where the first segment starts: before it there may be the segment table.
+    start: usize,
+    /// Where each segment ends, in words. The usual frame has one segment, which is all of `words` from `start` on.
     ends: Vec<usize>,
     /// Segments that lie elsewhere, by their ids; they are empty by `ends`.
     elsewhere: Vec<(usize, InPlace)>,
@@ -77,13 +79,13 @@ impl ReaderSegments for Frame {
     fn get_segment(&self, id: u32) -> Option<&[u8]> {
         let id = id as usize;
         if self.ends.is_empty() {
-            return (id == 0).then(|| Word::words_to_bytes(&self.words));
+            return (id == 0).then(|| Word::words_to_bytes(&self.words[self.start..]));
         }
         let end = *self.ends.get(id)?;
         if let Some((_, bytes)) = self.elsewhere.iter().find(|(elsewhere, _)| *elsewhere == id) {
             return Some((**bytes).as_ref());
         }
-        let start = if id == 0 { 0 } else { self.ends[id - 1] };
+        let start = if id == 0 { self.start } else { self.ends[id - 1] };
         Some(Word::words_to_bytes(&self.words[start..end]))
     }
 

@@ -92,6 +92,26 @@ impl<M: Segments + Unpin> FrameWriter<M> {
         self.half.arena(first_segment_words)
     }
 
+    /// Lets `fill` write a frame of up to `most` bytes where it is sent from. It gives its length, or a reason to
+    /// send nothing. Where there is no such room, or not now, nothing happens: queue the message. What was
+    /// written is seen by the peer after a flush.
+    pub(crate) fn write_in_place<E>(
+        &mut self,
+        most: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> io::Result<Option<Result<(), E>>> {
+        match self.queue.is_empty() {
+            true => self.half.write_in_place(most, fill),
+            // It would go before those that are queued.
+            false => Ok(None),
+        }
+    }
+
+    /// How much the peer does not see before a flush, in bytes.
+    pub(crate) fn unflushed_bytes(&self) -> usize {
+        self.queued_bytes + self.half.unflushed_bytes()
+    }
+
     /// Queues a message. It is written by [`poll_flush`](Self::poll_flush).
     pub fn push(&mut self, message: M) {
         let segments = message.segments();

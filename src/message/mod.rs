@@ -20,19 +20,26 @@
 //! # Ok(()) }
 //! ```
 //!
+//! To many receivers at once: a [`Publisher`], and a [`Subscriber`] for each.
+//!
 //! On a `pipe:` address the messages travel in the FIFO itself, one writer and one reader. Nothing here
 //! needs a [`LocalSet`](tokio::task::LocalSet): senders and receivers may be used on any runtime, and
 //! sent to other threads.
 
+mod publisher;
 mod receiver;
 mod sender;
+mod subscriber;
 
 use capnp::traits::Owned;
 
+pub use publisher::{PublishOptions, Publisher};
 pub use receiver::Receiver;
 use receiver::Sending;
-pub use sender::Sender;
+pub use sender::{Loan, Sender};
+pub use subscriber::{SubscribeOptions, Subscriber};
 
+pub use crate::transport::Policy;
 use crate::transport::{self, ListenOptions, ReadHalf, pipe};
 use crate::{Address, Error, Limits, Result};
 
@@ -105,3 +112,30 @@ impl Listener {
         }
     }
 }
+
+/// What the last few messages took, so that the next one gets as much space at once: more of it outgrow too
+/// little space, and too much costs time, as Cap'n Proto builds in memory that is zero.
+struct Sizes {
+    recent_bytes: [usize; 4],
+    count: usize,
+}
+
+impl Sizes {
+    fn new() -> Self {
+        Sizes { recent_bytes: [FIRST_BYTES; 4], count: 0 }
+    }
+
+    /// A message took so much, in bytes.
+    fn note(&mut self, bytes: usize) {
+        self.recent_bytes[self.count % 4] = bytes.max(BYTES_MIN);
+        self.count += 1;
+    }
+
+    /// What to offer the next one.
+    fn next_bytes(&self) -> usize {
+        self.recent_bytes.into_iter().fold(BYTES_MIN, usize::max)
+    }
+}
+
+const FIRST_BYTES: usize = 512;
+const BYTES_MIN: usize = 64;

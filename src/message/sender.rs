@@ -3,20 +3,23 @@
 use std::future::poll_fn;
 use std::marker::PhantomData;
 
+use capnp::OutputSegments;
 use capnp::message::{Builder, HeapAllocator};
-use capnp::traits::Owned;
+use capnp::traits::{FromPointerBuilder, Owned};
 use tokio::io::AsyncReadExt;
 
-use crate::frame::FrameWriter;
-use crate::transport::{self, ReadHalf, Stream, pipe};
+use super::Sizes;
+use crate::frame::{FrameWriter, Segments};
+use crate::transport::half::Arena;
+use crate::transport::shm::{self, SHARED_BYTES_MIN, TABLE_BYTES};
+use crate::transport::{self, Connecting, ReadHalf, Stream, pipe};
 use crate::{Address, Error, Limits, Result};
 
 /// Sends messages of the type `T`, such as `record::Owned`, to one receiver.
 pub struct Sender<T> {
-    writer: FrameWriter<Builder<HeapAllocator>>,
+    writer: FrameWriter<Draft>,
     frame_bytes_max: usize,
-    /// What the last message took, which the next one gets at once.
-    recent_words: u32,
+    sizes: Sizes,
     /// Nothing comes from the receiver but its end.
     reader: ReadHalf,
     sends: PhantomData<fn(T)>,
@@ -24,7 +27,6 @@ pub struct Sender<T> {
 
 /// The permission bits of a FIFO that has to be made.
 const FIFO_MODE: u32 = 0o600;
-const RECENT_WORDS_MAX: usize = 64 << 10;
 
 impl<T: Owned> Sender<T> {
     /// Connects to a receiver. On a `pipe:` address it waits until there is one, and makes the FIFO if it
@@ -37,11 +39,24 @@ impl<T: Owned> Sender<T> {
         A: TryInto<Address>,
         Error: From<A::Error>,
     {
+        Self::connect_with(address, &Connecting::default(), &Limits::DEFAULT).await
+    }
+
+    /// Connects, with options and limits.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect).
+    pub async fn connect_with<A>(address: A, options: &Connecting, limits: &Limits) -> Result<Self>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
         let address = address.try_into()?;
-        if let Address::Pipe(path) = &address {
-            return Ok(Self::over(pipe::open_writer(path, FIFO_MODE).await?, &Limits::DEFAULT));
-        }
-        Ok(Self::over(transport::connect(&address).await?, &Limits::DEFAULT))
+        let stream = match &address {
+            Address::Pipe(path) => pipe::open_writer(path, FIFO_MODE).await?,
+            _ => transport::connect_within(&address, options, limits).await?,
+        };
+        Ok(Self::over(stream, limits))
     }
 
     /// Sends over a stream that is connected already.
@@ -49,7 +64,7 @@ impl<T: Owned> Sender<T> {
         Sender {
             writer: FrameWriter::new(stream.writer),
             frame_bytes_max: limits.frame_bytes_max,
-            recent_words: 64,
+            sizes: Sizes::new(),
             reader: stream.reader,
             sends: PhantomData,
         }
@@ -70,12 +85,23 @@ impl<T: Owned> Sender<T> {
     /// Builds a message and puts it into the queue, which is written when it is long, by
     /// [`flush`](Self::flush) or by the next [`send`](Self::send): for many small messages.
     ///
+    /// Over shared memory it is built where it is sent from, if there is room for that now.
+    ///
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn feed(&mut self, build: impl FnOnce(T::Builder<'_>)) -> Result<()> {
-        let mut message = Builder::new(HeapAllocator::new().first_segment_words(self.recent_words));
+        let bytes = self.sizes.next_bytes();
+        let mut build = Some(build);
+        let mut build = |root: T::Builder<'_>| build.take().expect("it is built once")(root);
+        if let Some(built) = self.build_in_place(bytes, &mut build)? {
+            return match built {
+                Ok(bytes) => self.note(bytes).await,
+                Err(outgrown) => self.feed_message(outgrown).await,
+            };
+        }
+        let mut message = self.draft(bytes);
         build(message.init_root());
-        self.feed_message(message).await
+        self.queue(message).await
     }
 
     /// The same for a message that is built already; its root must be a `T`.
@@ -83,22 +109,70 @@ impl<T: Owned> Sender<T> {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn feed_message(&mut self, message: Builder<HeapAllocator>) -> Result<()> {
-        let words = message.size_in_words();
-        if words.saturating_mul(8) > self.frame_bytes_max {
+        self.queue(Draft::Heap(message)).await
+    }
+
+    /// Memory of about `words` words to build a message in, for as long as it takes, and to
+    /// [send](Loan::send) then. Over shared memory, one of 32 KiB or more is handed over where it is. It may
+    /// grow beyond that size.
+    pub fn loan(&mut self, words: u32) -> Loan<'_, T> {
+        let message = self.draft(words as usize * 8);
+        Loan { sender: self, message }
+    }
+
+    /// Builds a small message in the transport's memory, if there is room. It may outgrow that.
+    fn build_in_place(
+        &mut self,
+        bytes: usize,
+        build: &mut impl FnMut(T::Builder<'_>),
+    ) -> Result<Option<Result<usize, Builder<HeapAllocator>>>> {
+        let space = bytes + TABLE_BYTES;
+        if space > SHARED_BYTES_MIN.min(self.frame_bytes_max) {
+            return Ok(None);
+        }
+        let mut built = 0;
+        let written = self.writer.write_in_place(space, |space| {
+            built = shm::build::<T>(space, build)?;
+            Ok(built)
+        });
+        let written = written.map_err(|e| Error::stream("send to the receiver", e))?;
+        Ok(written.map(|written| written.map(|()| built - TABLE_BYTES)))
+    }
+
+    fn draft(&self, bytes: usize) -> Draft {
+        let words = |most: usize| (bytes.min(most) / 8) as u32;
+        let arena = if bytes >= SHARED_BYTES_MIN { self.writer.arena(words(SHARED_SEGMENT_BYTES_MAX)) } else { None };
+        match arena {
+            Some(arena) => Draft::Shared(Builder::new(arena)),
+            None => {
+                let heap = HeapAllocator::new().first_segment_words(words(HEAP_SEGMENT_BYTES_MAX));
+                Draft::Heap(Builder::new(heap))
+            }
+        }
+    }
+
+    async fn queue(&mut self, message: Draft) -> Result<()> {
+        let bytes = message.segments().iter().map(|segment| segment.len()).sum();
+        if bytes > self.frame_bytes_max {
             return Err(Error::Limit {
                 limit: "frame_bytes_max",
                 allowed: self.frame_bytes_max as u64,
-                seen: words as u64 * 8,
+                seen: bytes as u64,
                 what: "the message to send",
                 advice: "split it, or raise the limit on both sides",
             });
         }
-        self.recent_words = words.clamp(8, RECENT_WORDS_MAX) as u32;
         self.writer.push(message);
-        if self.writer.queued_bytes() >= QUEUE_BYTES {
-            self.flush().await?;
+        self.note(bytes).await
+    }
+
+    /// A message of so many bytes was put into the queue, or beyond it.
+    async fn note(&mut self, bytes: usize) -> Result<()> {
+        self.sizes.note(bytes);
+        match self.writer.unflushed_bytes() >= QUEUE_BYTES {
+            true => self.flush().await,
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Waits until everything in the queue is written.
@@ -134,5 +208,71 @@ impl<T: Owned> Sender<T> {
     }
 }
 
+/// A message that is being built, in memory of its sender. Dropping it sends nothing.
+#[must_use = "a loan that is not sent sends nothing"]
+pub struct Loan<'a, T> {
+    sender: &'a mut Sender<T>,
+    message: Draft,
+}
+
+impl<T: Owned> Loan<'_, T> {
+    /// Makes a new root, with default values.
+    pub fn init_root(&mut self) -> T::Builder<'_> {
+        self.message.init_root()
+    }
+
+    /// The root that was made.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] when there is none and `T` cannot be made of nothing.
+    pub fn get_root(&mut self) -> Result<T::Builder<'_>> {
+        Ok(self.message.get_root()?)
+    }
+
+    /// Sends it, as [`Sender::send`] does.
+    ///
+    /// # Errors
+    /// Those of [`Sender::send`].
+    pub async fn send(self) -> Result<()> {
+        self.sender.queue(self.message).await?;
+        self.sender.flush().await
+    }
+}
+
+/// A message that is built, or waits to be written.
+enum Draft {
+    Heap(Builder<HeapAllocator>),
+    /// Its large parts are in memory that is shared with the receiver.
+    Shared(Builder<Arena>),
+}
+
+impl Draft {
+    fn init_root<'a, B: FromPointerBuilder<'a>>(&'a mut self) -> B {
+        match self {
+            Draft::Heap(message) => message.init_root(),
+            Draft::Shared(message) => message.init_root(),
+        }
+    }
+
+    fn get_root<'a, B: FromPointerBuilder<'a>>(&'a mut self) -> capnp::Result<B> {
+        match self {
+            Draft::Heap(message) => message.get_root(),
+            Draft::Shared(message) => message.get_root(),
+        }
+    }
+}
+
+impl Segments for Draft {
+    fn segments(&self) -> OutputSegments<'_> {
+        match self {
+            Draft::Heap(message) => message.get_segments_for_output(),
+            Draft::Shared(message) => message.get_segments_for_output(),
+        }
+    }
+}
+
 /// A queue this long is written by [`Sender::feed`].
 const QUEUE_BYTES: usize = 64 << 10;
+/// First segments are no larger than this, whatever the last messages took.
+const HEAP_SEGMENT_BYTES_MAX: usize = 512 << 10;
+const SHARED_SEGMENT_BYTES_MAX: usize = 8 << 20;

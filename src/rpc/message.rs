@@ -16,8 +16,9 @@ use crate::transport::half::Arena;
 pub(super) enum Message {
     /// The engine may go on reading it.
     Heap(Rc<Builder<HeapAllocator>>),
-    /// Its large parts are in memory that is shared with the peer.
-    Shared(Builder<Arena>),
+    /// Its large parts are in memory that is shared with the peer. Boxed, so that the queue of other
+    /// messages is no larger for it.
+    Shared(Box<Builder<Arena>>),
 }
 
 impl Segments for Message {
@@ -53,14 +54,14 @@ pub(super) struct Outgoing {
 
 enum Draft {
     Heap(Builder<HeapAllocator>),
-    Shared(Builder<Arena>),
+    Shared(Box<Builder<Arena>>),
 }
 
 impl Outgoing {
     pub(super) fn new(wire: Rc<Wire>, hint_words: u32) -> Self {
         let (words, arena) = wire.memory(hint_words);
         let message = match arena {
-            Some(arena) => Draft::Shared(Builder::new(arena)),
+            Some(arena) => Draft::Shared(Box::new(Builder::new(arena))),
             None => Draft::Heap(Builder::new(HeapAllocator::new().first_segment_words(words))),
         };
         Outgoing { wire, message }

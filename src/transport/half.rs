@@ -36,6 +36,8 @@ enum Reads {
 pub struct WriteHalf {
     bytes: Box<dyn AsyncWrite + Send + Unpin>,
     pool: Option<Pool>,
+    /// How much was written in place that the peer does not see before a flush, in bytes.
+    unflushed: usize,
 }
 
 impl ReadHalf {
@@ -75,18 +77,36 @@ impl AsyncRead for ReadHalf {
 impl WriteHalf {
     /// Writes bytes to this.
     pub fn new(half: impl AsyncWrite + Send + Unpin + 'static) -> Self {
-        WriteHalf { bytes: Box::new(half), pool: None }
+        WriteHalf { bytes: Box::new(half), pool: None, unflushed: 0 }
     }
 
     /// The same, and slices that lie in memory of the pool go by reference.
     pub(crate) fn with_pool(half: impl AsyncWrite + Send + Unpin + 'static, pool: Pool) -> Self {
-        WriteHalf { bytes: Box::new(half), pool: Some(pool) }
+        WriteHalf { bytes: Box::new(half), pool: Some(pool), unflushed: 0 }
     }
 
     /// Memory for one message whose large parts go to the peer by reference, where there is such. What was
     /// written must not change any more: drop the message once it is.
     pub(crate) fn arena(&self, first_segment_words: u32) -> Option<Arena> {
         self.pool.as_ref().map(|pool| pool.arena(first_segment_words))
+    }
+
+    /// Lets `fill` write the next bytes of the stream, up to `most`, where they are sent from. It gives how
+    /// many there are, or a reason to send none. Where the transport has no such room, or not now, nothing
+    /// happens: write them as bytes. What was written goes with the next write, or a flush.
+    pub(crate) fn write_in_place<E>(
+        &mut self,
+        most: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> io::Result<Option<Result<(), E>>> {
+        let Some(pool) = &self.pool else { return Ok(None) };
+        let written = pool.write_in_place(most, fill).map_err(io::Error::other)?;
+        Ok(written.map(|written| written.map(|bytes| self.unflushed += bytes)))
+    }
+
+    /// How much was [written in place](Self::write_in_place) since the last flush, in bytes.
+    pub(crate) fn unflushed_bytes(&self) -> usize {
+        self.unflushed
     }
 
     #[cfg(test)]
@@ -113,6 +133,11 @@ impl AsyncWrite for WriteHalf {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if std::mem::take(&mut self.unflushed) > 0
+            && let Some(pool) = &self.pool
+        {
+            pool.publish()?;
+        }
         Pin::new(&mut self.bytes).poll_flush(cx)
     }
 

@@ -135,6 +135,15 @@ pub struct Connecting {
     pub tier: Tier,
 }
 
+/// What becomes of messages that are published faster than a subscriber reads them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The publisher waits for the subscriber, which gets every message.
+    Block,
+    /// The publisher does not wait. The subscriber loses the oldest messages, and is told how many.
+    LoseOldest,
+}
+
 impl Default for ListenOptions {
     fn default() -> Self {
         let handshake_timeout = crate::Limits::DEFAULT.handshake_timeout;

@@ -16,5 +16,6 @@ mod limits;
 mod mailbox;
 mod memory;
 mod message;
+mod publish;
 mod stock;
 mod tiers;

@@ -7,19 +7,142 @@ use std::time::Duration;
 use capnp::message::{Builder, HeapAllocator};
 use shipmate::message::{Listener, Receiver, Sender};
 use shipmate::schema::record_capnp::record;
-use shipmate::transport::{self, ListenOptions, WriteHalf, memory, pipe};
+use shipmate::transport::{self, Connecting, ListenOptions, Tier, WriteHalf, memory, pipe};
 use shipmate::{Address, Error, Limits};
 use tokio::io::AsyncWriteExt;
 
 use crate::harness::{Transport, local};
 
-on_every_transport! { order, back_pressure, a_torn_stream, an_oversized_message, senders_one_after_another }
+on_every_transport! { order, every_size_and_way_to_build, loans, back_pressure, a_torn_stream, an_oversized_message, senders_one_after_another }
 
 type Records = (Sender<record::Owned>, Receiver<record::Owned>);
 
 async fn order(transport: Transport) {
     let folder = tempfile::tempdir().unwrap();
     check_order(connected(transport, folder.path()).await).await;
+}
+
+/// Small ones that grow, large ones, and what is built here and there, one behind the other.
+async fn every_size_and_way_to_build(transport: Transport) {
+    const COUNT: usize = 400;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut sender, mut receiver) = connected(transport, folder.path()).await;
+    let bytes = |index: usize| match index % 7 {
+        0 => 200_000,
+        1 => 40_000,
+        _ => index * 7919 % 3000,
+    };
+    let build = |record: record::Builder<'_>, index: usize| {
+        let mut record = record;
+        record.set_value(index as i64);
+        let mut tags = record.reborrow().init_tags(index as u32 % 20);
+        (0..tags.len()).for_each(|tag| tags.set(tag, "tag"));
+        record.init_body().set_bytes(&vec![index as u8; bytes(index)]);
+    };
+    let sending = async {
+        for index in 0..COUNT {
+            match index % 5 {
+                0 | 1 => sender.feed(|record| build(record, index)).await.unwrap(),
+                2 => {
+                    let mut message = Builder::new_default();
+                    build(message.init_root(), index);
+                    sender.feed_message(message).await.unwrap();
+                }
+                3 => sender.send(|record| build(record, index)).await.unwrap(),
+                _ => {
+                    let mut loan = sender.loan(bytes(index) as u32 / 8);
+                    build(loan.init_root(), index);
+                    loan.send().await.unwrap();
+                }
+            }
+        }
+        sender.finish().await.unwrap();
+    };
+    let receiving = async {
+        for index in 0..COUNT {
+            let message = receiver.recv().await.unwrap().unwrap();
+            let record = message.get().unwrap();
+            assert_eq!(record.get_value(), index as i64);
+            assert_eq!(record.get_tags().unwrap().len(), index as u32 % 20);
+            let record::body::Bytes(body) = record.get_body().which().unwrap() else { panic!("no bytes") };
+            assert_eq!(body.unwrap(), vec![index as u8; bytes(index)]);
+        }
+        assert!(receiver.recv().await.unwrap().is_none());
+    };
+    futures::join!(sending, receiving);
+}
+
+async fn loans(transport: Transport) {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut sender, mut receiver) = connected(transport, folder.path()).await;
+    let mut unsent = sender.loan(10);
+    fill(unsent.init_root(), 1);
+    drop(unsent);
+    let sending = async {
+        for (value, words) in [(2, 10), (3, 0), (4, 100_000)] {
+            let mut loan = sender.loan(words);
+            fill(loan.init_root(), value);
+            tokio::task::yield_now().await;
+            loan.get_root().unwrap().init_body().set_bytes(&vec![3; 90_000]);
+            loan.send().await.unwrap();
+        }
+    };
+    let receiving = async {
+        for value in 2..5 {
+            let message = receiver.recv().await.unwrap().unwrap();
+            let record = message.get().unwrap();
+            assert_eq!(record.get_value(), value);
+            let record::body::Bytes(body) = record.get_body().which().unwrap() else { panic!("no bytes") };
+            assert_eq!(body.unwrap(), vec![3; 90_000]);
+        }
+    };
+    futures::join!(sending, receiving);
+}
+
+/// A message that was built in a loan is read there, and its memory is used again once it is dropped.
+#[test]
+fn a_loan_is_read_in_place_by_who_trusts() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let options = ListenOptions { tier: Tier::Trusted, ..ListenOptions::default() };
+        let address = crate::harness::shm(folder.path());
+        let mut listener = Listener::bind_with(address.as_str(), &options, Limits::DEFAULT).await.unwrap();
+        let connecting = Connecting { tier: Tier::Trusted, ..Connecting::default() };
+        let connecting = Sender::connect_with(address.as_str(), &connecting, &Limits::DEFAULT);
+        let (sender, receiver) = futures::join!(connecting, listener.accept());
+        let (mut sender, mut receiver): Records = (sender.unwrap(), receiver.unwrap());
+        let mut kept = Vec::new();
+        for value in 0..100 {
+            let mut loan = sender.loan(140_000);
+            let mut record = loan.init_root();
+            record.set_value(value);
+            record.init_body().init_bytes(1 << 20).fill(value as u8);
+            loan.send().await.unwrap();
+            let message = receiver.recv().await.unwrap().unwrap();
+            kept.push(message);
+            if kept.len() > 3 {
+                // In any order.
+                let message = kept.swap_remove(value as usize % 3);
+                let record = message.get().unwrap();
+                let record::body::Bytes(body) = record.get_body().which().unwrap() else { panic!("no bytes") };
+                assert_eq!(body.unwrap(), vec![record.get_value() as u8; 1 << 20]);
+                assert_eq!(message.into_inner().into_segments().segments_in_place(), 1);
+            }
+        }
+        let memory = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let mapped = memory.lines().filter(|line| line.contains("memfd:shipmate")).count();
+        assert!(mapped < 60, "{mapped} regions are mapped: the memory is not used again");
+    });
+}
+
+#[test]
+fn senders_and_their_loans_may_go_to_other_threads() {
+    fn is_send<T: Send>(_: &T) {}
+    fn check(sender: &mut Sender<record::Owned>) {
+        is_send(sender);
+        is_send(&sender.loan(1));
+    }
+    let _ = check;
 }
 
 async fn back_pressure(transport: Transport) {

@@ -29,6 +29,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use futures::task::AtomicWaker;
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
@@ -70,6 +71,11 @@ impl PeerWish {
     pub(super) fn is_due<M: Memory>(&mut self, peer: &M, index: u64) -> bool {
         // After the index was written; its partner is in `wish`.
         M::fence(Ordering::SeqCst);
+        self.is_due_after_fence(peer, index)
+    }
+
+    /// The same where the fence was passed already: one does for the wishes of many peers.
+    pub(super) fn is_due_after_fence<M: Memory>(&mut self, peer: &M, index: u64) -> bool {
         let wished = peer.load(self.offset);
         let due = self.answered < wished && wished <= index;
         if due {
@@ -127,6 +133,11 @@ pub(super) const DESCRIPTORS_WAITING_MAX: usize = 8;
 pub(super) struct Bell(Arc<Shared>);
 
 impl Bell {
+    /// Whether the peer is known to be gone.
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.ended.load(Ordering::Acquire)
+    }
+
     /// Wakes the peer, and never blocks.
     pub(super) fn ring(&self) -> Result<()> {
         ring(&self.0.socket)
@@ -255,6 +266,13 @@ impl Waiter {
     /// Whether the peer is known to be gone, so that nobody will read what is published.
     pub fn has_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Acquire)
+    }
+
+    /// Asks the system whether the peer is gone, without waiting and without taking bells.
+    pub(super) fn is_gone(&self) -> bool {
+        let mut watched = [PollFd::new(&self.shared.socket, PollFlags::RDHUP)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        self.has_ended() || rustix::event::poll(&mut watched, Some(&now)).is_ok_and(|gone| gone > 0)
     }
 }
 

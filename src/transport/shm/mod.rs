@@ -14,10 +14,12 @@
 //!
 //! - [`region`]: one sealed memfd for each side, which that side alone can write (the kernel sees to it).
 //! - [`ring`]: records of bytes, from one producer to one consumer, copied or read in place.
+//! - [`broadcast`]: messages from one publisher to many subscribers, written once.
 //! - [`lending`]: the books of both sides about blobs, large parts of messages that go by reference; `pool`: the
 //!   memory of those, `arena`: messages built in it.
 //! - [`mod@doorbell`]: how to sleep until the peer has done something, and how to wake a peer that sleeps.
 //! - [`passing`]: file descriptors over a Unix socket.
+//! - `in_place`: messages built in a ring; `publish`: how publishers and subscribers meet.
 //! - `meet`: how two sides find each other and exchange regions; `stream`: the bytes of a connection.
 //! - [`sync`]: what the ring asks of memory; the models put loom's atomics there.
 //!
@@ -28,11 +30,14 @@
 #![allow(unsafe_code)]
 
 mod arena;
+pub mod broadcast;
 pub mod doorbell;
+mod in_place;
 pub mod lending;
 mod meet;
 pub mod passing;
 mod pool;
+mod publish;
 pub mod region;
 pub mod ring;
 mod stream;
@@ -43,9 +48,11 @@ mod tests;
 
 pub(crate) use arena::Arena;
 pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
+pub(crate) use in_place::{TABLE_BYTES, build};
 pub(super) use meet::{HELLO_MAGIC, Host, Terms, ask};
 pub use meet::{connect, listen};
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pool, SHARED_BYTES_MIN};
+pub(crate) use publish::{Publisher, Subscriber};
 pub use region::Region;
 pub use ring::{Consumer, Held, Label, Loan, Producer, Record, Room, link};
 pub use sync::{Memory, layout};

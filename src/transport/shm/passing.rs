@@ -37,6 +37,15 @@ pub async fn send(stream: &UnixStream, mut bytes: &[u8], mut descriptors: &[Borr
 /// Receives exactly as many bytes as there is room for, and the descriptors that came with them: `count`,
 /// or the peer broke the protocol. Whatever else comes is closed.
 pub async fn receive(stream: &UnixStream, bytes: &mut [u8], count: usize) -> Result<Vec<OwnedFd>> {
+    let descriptors = receive_up_to(stream, bytes, count).await?;
+    if descriptors.len() != count {
+        return Err(wrong_count(count));
+    }
+    Ok(descriptors)
+}
+
+/// The same, with `most` descriptors or fewer.
+pub async fn receive_up_to(stream: &UnixStream, bytes: &mut [u8], most: usize) -> Result<Vec<OwnedFd>> {
     let mut descriptors = Vec::new();
     let mut filled = 0;
     while filled < bytes.len() {
@@ -46,12 +55,9 @@ pub async fn receive(stream: &UnixStream, bytes: &mut [u8], count: usize) -> Res
             .map_err(|e| Error::stream("receive descriptors", e))?;
         match taken {
             Some(0) => return Err(Error::disconnected("the peer left during the handshake")),
-            Some(taken) if descriptors.len() <= count => filled += taken,
-            _ => return Err(wrong_count(count)),
+            Some(taken) if descriptors.len() <= most => filled += taken,
+            _ => return Err(wrong_count(most)),
         }
-    }
-    if descriptors.len() != count {
-        return Err(wrong_count(count));
     }
     Ok(descriptors)
 }

@@ -5,6 +5,7 @@
 //! Where there is no blob to be had, the message is built on the heap and goes through the ring.
 
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +17,7 @@ use tokio::task::AbortHandle;
 use super::doorbell::{Bell, DESCRIPTORS_WAITING_MAX};
 use super::lending::{Lender, Room, returned};
 use super::ring::{Label, Producer};
-use super::stream::tag;
+use super::stream::{tag, to_io};
 use super::sync::Memory;
 use super::{Arena, Region};
 use crate::transport::Tier;
@@ -126,6 +127,31 @@ impl Pool {
         if let Some((id, _)) = state.find(address.as_ptr(), 1) {
             state.lender.let_go(id, used);
         }
+    }
+
+    /// Lets `fill` write the next bytes of the stream, up to `most`, into the ring, if there is room now. The
+    /// peer sees them when something is [published](Self::publish).
+    pub(crate) fn write_in_place<E>(
+        &self,
+        most: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<Option<Result<usize, E>>> {
+        let mut state = self.lock();
+        state.check()?;
+        if state.bell.has_ended() || most > state.producer.record_bytes_max() {
+            return Ok(None);
+        }
+        let Some(mut loan) = state.producer.reserve(most)? else { return Ok(None) };
+        let filled = fill(loan.as_mut_slice());
+        if let Ok(bytes) = filled {
+            loan.commit(bytes, Label { tag: tag::BYTES, more: false });
+        }
+        Ok(Some(filled))
+    }
+
+    /// Shows the peer what was written.
+    pub(crate) fn publish(&self) -> io::Result<()> {
+        self.lock().publish().map_err(to_io)
     }
 
     /// The bytes of all its blobs.

@@ -497,31 +497,31 @@ fn record_size(bytes: usize) -> u64 {
     (HEADER_BYTES + bytes).next_multiple_of(ALIGN as usize) as u64
 }
 
-fn broken(what: impl Into<String>) -> Error {
+pub(super) fn broken(what: impl Into<String>) -> Error {
     Error::Protocol { what: format!("shared memory: {}", what.into()) }
 }
 
 /// The geometry of a ring.
 #[derive(Clone, Copy)]
-struct Ring {
+pub(super) struct Ring {
     /// A power of two.
-    bytes: u64,
+    pub(super) bytes: u64,
 }
 
 impl Ring {
-    fn of(memory: &impl Memory) -> Self {
+    pub(super) fn of(memory: &impl Memory) -> Self {
         let bytes = memory.bytes() - layout::RING;
         assert!(bytes.is_power_of_two() && bytes <= layout::RING_BYTES_MAX, "a ring of {bytes} bytes");
         Ring { bytes: bytes as u64 }
     }
 
     /// Where a position is in the memory.
-    fn offset(self, position: u64) -> usize {
+    pub(super) fn offset(self, position: u64) -> usize {
         layout::RING + (position & (self.bytes - 1)) as usize
     }
 
     /// How many bytes there are from a position to the end of the ring.
-    fn tail(self, position: u64) -> u64 {
+    pub(super) fn tail(self, position: u64) -> u64 {
         self.bytes - (position & (self.bytes - 1))
     }
 }

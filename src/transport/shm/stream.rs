@@ -367,7 +367,7 @@ impl AsyncWrite for Writer {
 /// The most slices of one write; the rest waits for the next.
 const SLICES_MAX: usize = 64;
 
-fn to_io(error: Error) -> io::Error {
+pub(super) fn to_io(error: Error) -> io::Error {
     match error {
         Error::Disconnected { reason } => io::Error::new(io::ErrorKind::BrokenPipe, reason),
         other => io::Error::other(other),

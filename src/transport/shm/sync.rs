@@ -43,6 +43,8 @@ pub mod layout {
     pub const DATA_WISH: usize = 384;
     /// The owner asks to be woken when the peer's `READ` is at least this.
     pub const SPACE_WISH: usize = 512;
+    /// Of who publishes to many: the oldest record that is whole. What lies before is being overwritten.
+    pub const OLDEST: usize = 640;
     /// How often the owner has given each of the peer's blobs back: a word for each of [`BLOBS_MAX`].
     pub const RETURNED: usize = 2048;
     /// The owner's ring, up to the end of the region.

@@ -2,6 +2,8 @@
 
 mod blobs;
 mod books;
+mod broadcast;
+mod broadcast_model;
 mod hostile;
 mod model;
 mod ring;
