@@ -6,6 +6,7 @@ mod completions;
 mod conformance;
 mod context;
 mod demo;
+mod generate;
 mod info;
 mod man;
 mod output;
@@ -83,6 +84,7 @@ enum Command {
     Publish(publish::Publish),
     Subscribe(subscribe::Subscribe),
     Demo(demo::Demo),
+    Generate(generate::Generate),
     Conformance(conformance::Conformance),
     Completions(completions::Completions),
     Man(man::Man),
@@ -129,6 +131,7 @@ async fn run(CommandLine { command, timeout, shm_tier, log_level: _ }: CommandLi
         Command::Recv(recv) => recv.run(&mut output).await,
         Command::Publish(publish) => publish.run().await,
         Command::Subscribe(subscribe) => subscribe.run(&context, &mut output).await,
+        Command::Generate(generate) => generate.run(&mut output).await,
         Command::Demo(demo) => demo.run(&context, &mut output).await,
         Command::Conformance(conformance) => conformance.run(&context, &mut output).await,
         Command::Completions(completions) => completions.run(&mut output).await,
