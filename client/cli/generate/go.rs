@@ -68,7 +68,7 @@ pub(super) async fn generate(job: &Job<'_>) -> anyhow::Result<Outcome> {
 
     let first = copies.first().map(|copy| copy.rsplit_once('/').map_or("", |(folder, _)| folder)).unwrap_or_default();
     let usage = format!("import \"{}\"", format!("{prefix}/{first}").trim_end_matches('/'));
-    let Some(generator) = generator(job.place).await else {
+    let Some(generator) = generator(job.place).await? else {
         let made = copies.iter().map(|copy| format!("{copy}.go")).collect();
         return Ok(Outcome::Part(by_hand(job.place, &copies), made));
     };
@@ -119,18 +119,20 @@ fn write_include(job: &Job<'_>) -> anyhow::Result<()> {
 }
 
 /// capnpc-go: on PATH, or as a tool of the module that the code is for, which has the library's own version of it.
-async fn generator(place: &Path) -> Option<PathBuf> {
+async fn generator(place: &Path) -> anyhow::Result<Option<PathBuf>> {
     if let Some(program) = on_path("capnpc-go") {
-        return Some(program);
+        return Ok(Some(program));
     }
-    let module = upwards(place, "go.mod")?;
-    if !std::fs::read_to_string(&module).ok()?.contains(&format!("{LIBRARY}/capnpc-go")) {
-        return None;
+    let Some(module) = upwards(place, "go.mod") else { return Ok(None) };
+    let text = std::fs::read_to_string(&module).with_context(|| format!("read {}", module.display()))?;
+    if !text.contains(&format!("{LIBRARY}/capnpc-go")) {
+        return Ok(None);
     }
     let mut command = Command::new("go");
-    command.args(["tool", "-n", "capnpc-go"]).current_dir(module.parent()?);
-    let path = String::from_utf8(output(command, &[]).await.ok()?).ok()?;
-    Some(PathBuf::from(path.trim())).filter(|program| program.is_file())
+    command.args(["tool", "-n", "capnpc-go"]).current_dir(module.parent().unwrap_or(place));
+    let path =
+        output(command, &[]).await.with_context(|| format!("find the tool capnpc-go of {}", module.display()))?;
+    Ok(Some(PathBuf::from(String::from_utf8_lossy(&path).trim())))
 }
 
 /// What is to be done without a generator.
