@@ -9,6 +9,7 @@ mod demo;
 mod generate;
 mod info;
 mod man;
+mod new;
 mod output;
 mod ping;
 mod publish;
@@ -85,6 +86,7 @@ enum Command {
     Subscribe(subscribe::Subscribe),
     Demo(demo::Demo),
     Generate(generate::Generate),
+    New(new::New),
     Conformance(conformance::Conformance),
     Completions(completions::Completions),
     Man(man::Man),
@@ -131,6 +133,7 @@ async fn run(CommandLine { command, timeout, shm_tier, log_level: _ }: CommandLi
         Command::Recv(recv) => recv.run(&mut output).await,
         Command::Publish(publish) => publish.run().await,
         Command::Subscribe(subscribe) => subscribe.run(&context, &mut output).await,
+        Command::New(new) => new.run(&mut output).await,
         Command::Generate(generate) => generate.run(&mut output).await,
         Command::Demo(demo) => demo.run(&context, &mut output).await,
         Command::Conformance(conformance) => conformance.run(&context, &mut output).await,
