@@ -558,9 +558,21 @@ async fn completions_and_manual_know_every_subcommand() {
     let out = folder.path().join("man");
     ok(&["man", "--out", out.to_str().unwrap()]).await;
     let (script, manual) = (ok(&["completions", "bash"]).await, ok(&["man"]).await);
-    for command in
-        ["ping", "info", "arith", "calc", "send", "recv", "publish", "subscribe", "demo", "completions", "man"]
-    {
+    for command in [
+        "ping",
+        "info",
+        "arith",
+        "calc",
+        "send",
+        "recv",
+        "publish",
+        "subscribe",
+        "demo",
+        "generate",
+        "new",
+        "completions",
+        "man",
+    ] {
         let page = std::fs::read_to_string(out.join(format!("shipmate-{command}.1"))).unwrap();
         assert!(page.contains("Examples"), "{page}");
         assert!(manual.contains(&format!(".TH shipmate-{command} 1")), "{command}");

@@ -48,6 +48,8 @@ Examples:
   shipmate ping unix:/tmp/ship.sock
   shipmate arith divide 22 7 --at unix:/tmp/ship.sock
   shipmate calc unix:/tmp/ship.sock '2 * (3 + 4)'
+  shipmate new hello && hello/run                   a project to begin with
+  shipmate generate -l go -o . schema               types of your schemas for another language
   shipmate recv pipe:./p                            and in another terminal:
   echo '{\"name\": \"depth\", \"value\": 42}' | shipmate send pipe:./p
 
