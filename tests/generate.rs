@@ -408,6 +408,7 @@ async fn what_is_wrong_is_said_with_its_place() {
         ("-l rust -o made schema/ship-log.capnp", 1, "schema/ship-log.capnp:5:"),
         ("-l rust -o made schema/units/unit.capnp other/unit.capnp", 1, "two schemas are called unit: "),
         ("-l rust -o made other/a-b.capnp other/a_b.capnp", 1, "would both be called a_b_capnp: rename one"),
+        ("-l rust -o made other/unit.txt", 1, "other/unit.txt is no schema: a schema's file is called NAME.capnp"),
         ("-l rust -o made nowhere.capnp", 1, "nowhere.capnp: there is no such file"),
         ("-l rust -o made shared", 1, "shared has no .capnp file in it"),
         ("-l rust -o made -I nowhere schema/units", 1, "-I nowhere: there is no such folder"),

@@ -197,6 +197,7 @@ fn files_in(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             if !path.exists() {
                 bail!("{}: there is no such file", path.display());
             }
+            schemas::name_of(path)?;
             files.push(path.clone());
             continue;
         }

@@ -1,7 +1,5 @@
 //! Rust: a module for each schema, and one around them.
 
-use std::collections::BTreeMap;
-
 use anyhow::Context;
 
 use super::schemas::write;
@@ -18,22 +16,17 @@ pub(super) async fn generate(job: &Job<'_>) -> anyhow::Result<Outcome> {
         .context("generate")?;
 
     // capnpc's own way to name a file.
-    let modules: BTreeMap<_, _> =
-        job.schemas.named(|name| format!("{}_capnp", name.replace('-', "_")))?.into_iter().collect();
+    let modules = job.schemas.named(|name| format!("{}_capnp", name.replace('-', "_")))?;
     let mut text = format!(
         "//! Made by `shipmate generate` from {}. Do not edit it.\n//!\n\
          //! Generated code refers to this module as `crate::{module}`.\n\
          #![allow(missing_docs, unreachable_pub, unused, clippy::all)]\n\n",
         job.schemas.list()
     );
-    for name in modules.keys() {
+    for (name, _) in &modules {
         text += &format!("pub mod {name};\n");
     }
     write(&job.work.join("mod.rs"), text)?;
     let path = job.place.join("mod.rs");
-    Ok(Outcome::Whole(format!(
-        "#[path = \"{}\"] pub mod {}; in your crate",
-        path.display(),
-        module.replace("::", " … mod ")
-    )))
+    Ok(Outcome::Whole(format!("crate::{module} is to be {}, by #[path = …]", path.display())))
 }

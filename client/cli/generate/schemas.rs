@@ -249,7 +249,8 @@ fn standard_name(file: &str) -> Option<&str> {
     (name.starts_with("capnp/") || ["go.capnp", "rust.capnp"].contains(&name)).then_some(name)
 }
 
-fn name_of(path: &Path) -> anyhow::Result<String> {
+/// The name of the schema in a file.
+pub(super) fn name_of(path: &Path) -> anyhow::Result<String> {
     let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     match file.strip_suffix(".capnp") {
         Some(name) if !name.is_empty() => Ok(name.to_owned()),
