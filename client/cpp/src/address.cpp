@@ -52,7 +52,10 @@ std::optional<Address> parseTcp(std::string_view place) {
 
 Address Address::parse(std::string_view text) {
   auto refuse = [&](const std::string& form) {
-    return AddressError("'" + std::string(text) + "' is not an address: write " + form);
+    auto shown = std::string(text);
+    // The text of an exception ends at a NUL.
+    std::replace(shown.begin(), shown.end(), '\0', '?');
+    return AddressError("'" + shown + "' is not an address: write " + form);
   };
   auto colon = text.find(':');
   auto transport = std::string(text.substr(0, colon));

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "sockets.h"
+#include "watched_stream.h"
 
 namespace shipmate {
 
@@ -18,10 +19,10 @@ class Connection::State {
   capnp::Capability::Client bootstrap() {
     if (!rpc_)
       return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::str("it was closed"));
-    return rpc_->client.bootstrap();
+    return rpc_->root;
   }
 
-  bool isOpen() const { return rpc_ && !isEnded_; }
+  bool isOpen() const { return rpc_ && !isEnded_ && !rpc_->stream.isEnded(); }
 
   kj::Promise<void> closed() { return ended_.addBranch(); }
 
@@ -32,15 +33,30 @@ class Connection::State {
 
  private:
   struct Rpc {
-    explicit Rpc(kj::Own<kj::AsyncIoStream> connected) : stream(kj::mv(connected)), client(*stream) {}
-    kj::Own<kj::AsyncIoStream> stream;
-    capnp::TwoPartyClient client;
+    explicit Rpc(kj::Own<kj::AsyncIoStream> connected)
+        : stream(kj::mv(connected)),
+          network(stream, capnp::rpc::twoparty::Side::CLIENT),
+          system(capnp::makeRpcClient(network)),
+          root(bootstrap(system)) {}
+
+    static capnp::Capability::Client bootstrap(capnp::RpcSystem<capnp::rpc::twoparty::VatId>& system) {
+      capnp::MallocMessageBuilder message(4);
+      auto server = message.initRoot<capnp::rpc::twoparty::VatId>();
+      server.setSide(capnp::rpc::twoparty::Side::SERVER);
+      return system.bootstrap(server);
+    }
+
+    WatchedStream stream;
+    capnp::TwoPartyVatNetwork network;
+    capnp::RpcSystem<capnp::rpc::twoparty::VatId> system;
+    // Asked for at once: before that the library does not read, and would not see the connection end.
+    capnp::Capability::Client root;
   };
 
   kj::Promise<void> end() {
     auto closing = kj::newPromiseAndFulfiller<void>();
     closing_ = kj::mv(closing.fulfiller);
-    return rpc_->client.onDisconnect()
+    return rpc_->network.onDisconnect()
         .exclusiveJoin(kj::mv(closing.promise))
         .then([this]() { isEnded_ = true; })
         .eagerlyEvaluate(nullptr);

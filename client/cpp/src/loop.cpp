@@ -10,6 +10,8 @@ Loop::Loop() : own_(kj::setupAsyncIo()), io_(KJ_ASSERT_NONNULL(own_)) {}
 
 Loop::Loop(kj::AsyncIoContext& io) : io_(io) {}
 
+Loop::~Loop() noexcept = default;
+
 kj::Promise<void> Loop::sleep(Duration time) {
   return io_.provider->getTimer().afterDelay(time.count() * kj::NANOSECONDS);
 }

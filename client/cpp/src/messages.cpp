@@ -18,7 +18,8 @@ kj::Promise<void> Sender::send(capnp::MessageBuilder& message) {
     return local::error(local::PROTOCOL, "a message may have at most ",
                         OPTIONS.traversalLimitInWords * sizeof(capnp::word), " bytes: split it");
   }
-  return capnp::writeMessage(*stream_, message);
+  // A peer that is gone shows at once, or later.
+  return kj::evalNow([&]() { return capnp::writeMessage(*stream_, message); });
 }
 
 void Sender::close() { stream_->shutdownWrite(); }
@@ -27,7 +28,12 @@ kj::Promise<Message> Receiver::receive() {
   return capnp::tryReadMessage(*stream_, OPTIONS)
       .then(
           [](kj::Maybe<kj::Own<capnp::MessageReader>> received) -> kj::Promise<Message> {
-            KJ_IF_MAYBE (reader, received) return Message(kj::mv(*reader));
+            KJ_IF_MAYBE (reader, received) {
+              // The library takes 2^32 segments for none.
+              if ((*reader)->getSegment(0).size() == 0)
+                return local::error(local::PROTOCOL, "what was sent is no message: it has no segments");
+              return Message(kj::mv(*reader));
+            }
             return Message();
           },
           [](kj::Exception&& exception) -> kj::Promise<Message> {

@@ -14,7 +14,8 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The address cannot be understood. The text shows the right form.
+// The address cannot be understood, and the text shows the right form; or it is one that cannot be listened
+// at.
 class AddressError final : public Error {
  public:
   using Error::Error;

@@ -20,6 +20,9 @@ class Loop {
   // One that your program has already.
   explicit Loop(kj::AsyncIoContext& io);
 
+  // KJ's destructors may throw; a class of yours with a Loop need not care.
+  ~Loop() noexcept;
+
   KJ_DISALLOW_COPY(Loop);
 
   // Runs the loop until the promise is kept. Throws what went wrong, as a shipmate::Error. Not for
