@@ -5,7 +5,6 @@
 
 #include "check.h"
 
-using shipmate::ErrorKind;
 using namespace std::chrono_literals;
 
 namespace conformance {

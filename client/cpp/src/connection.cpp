@@ -89,7 +89,7 @@ struct Connector::State {
   std::string address;
   Backoff backoff;
   kj::Maybe<Connection> current;
-  // Is there from the first attempt to the next loss.
+  // The last attempts, which may be over.
   kj::Maybe<kj::ForkedPromise<Connection>> connecting;
   bool isConnecting = false;
 };

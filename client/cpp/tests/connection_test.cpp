@@ -35,9 +35,18 @@ void untilWaiting(Loop& loop, Conformance::Client service, uint32_t count) {
   while (loop.wait(service.hangingRequest().send(), LIMIT).getWaiting() != count) loop.wait(loop.sleep(2ms));
 }
 
-size_t openDescriptors() {
-  auto folder = std::filesystem::directory_iterator("/proc/self/fd");
+size_t entries(const char* path) {
+  auto folder = std::filesystem::directory_iterator(path);
   return std::distance(begin(folder), end(folder));
+}
+
+int listenAtPath(const std::string& path) {
+  int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un place{AF_UNIX, {}};
+  path.copy(place.sun_path, path.size());
+  EXPECT_EQ(bind(listening, reinterpret_cast<sockaddr*>(&place), sizeof(place)), 0);
+  EXPECT_EQ(listen(listening, 1), 0);
+  return listening;
 }
 
 class OverTcpAndUnix : public testing::TestWithParam<const char*> {
@@ -124,7 +133,6 @@ TEST_P(OverTcpAndUnix, AnErrorKeepsItsTypeInContinuations) {
 
 TEST_P(OverTcpAndUnix, AMethodThatIsMissingIsUnimplemented) {
   auto connection = loop.wait(connect(loop, address));
-  auto counter = connection.bootstrap<conformance::Counter>();
   try {
     loop.wait(connection.bootstrap<conformance::Counter>().readRequest().send(), LIMIT);
     ADD_FAILURE() << "it answered";
@@ -165,9 +173,9 @@ TEST_P(OverTcpAndUnix, NoDescriptorIsLeftBehind) {
     EXPECT_THROW(loop.wait(connect(loop, "unix:" + (folder / "nobody"))), Unreachable);
   };
   once();
-  auto before = openDescriptors();
+  auto before = entries("/proc/self/fd");
   for (int count = 0; count < 50; ++count) once();
-  EXPECT_EQ(openDescriptors(), before);
+  EXPECT_EQ(entries("/proc/self/fd"), before);
 }
 
 TEST_P(OverTcpAndUnix, AConnectorMakesANewConnection) {
@@ -213,6 +221,32 @@ TEST(Connecting, AConnectorGivesUp) {
   EXPECT_THROW(loop.wait(connector.connection(), LIMIT), Unreachable);
   Connector wrong(loop, "ship");
   EXPECT_THROW(loop.wait(wrong.connection(), LIMIT), AddressError);
+}
+
+// The thread that connects outlives the loop, and nothing of it is left in the end.
+TEST(Connecting, ALoopThatEndsWhileTheLibraryConnects) {
+  if (std::getenv("SHIPMATE_LIBRARY") == nullptr) GTEST_SKIP() << "SHIPMATE_LIBRARY is not set";
+  TemporaryFolder folder;
+  auto path = folder / "peer";
+  int listening = listenAtPath(path);
+  {
+    Loop loop;
+    EXPECT_THROW(loop.wait(connect(loop, "shm:" + (folder / "nobody")), LIMIT), Unreachable);
+  }
+  auto before = entries("/proc/self/task");
+  int connected;
+  {
+    Loop loop;
+    auto connecting = connect(loop, "shm:" + path);
+    connected = accept(listening, nullptr, nullptr);
+    EXPECT_FALSE(connecting.poll(loop.io().waitScope));
+  }
+  close(connected);
+  auto end = std::chrono::steady_clock::now() + LIMIT;
+  while (entries("/proc/self/task") > before && std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
+  EXPECT_LE(entries("/proc/self/task"), before);
+  close(listening);
 }
 
 TEST(Connecting, WithoutTheLibraryItSaysHowToGetIt) {
@@ -263,12 +297,7 @@ void answer(int listening, const std::string& bytes, bool stays) {
 TEST(Connecting, APeerThatBreaksTheProtocol) {
   TemporaryFolder folder;
   auto path = folder / "peer";
-  int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_un place{AF_UNIX, {}};
-  path.copy(place.sun_path, path.size());
-  ASSERT_EQ(bind(listening, reinterpret_cast<sockaddr*>(&place), sizeof(place)), 0);
-  ASSERT_EQ(listen(listening, 1), 0);
-
+  int listening = listenAtPath(path);
   Loop loop;
   for (bool stays : {false, true}) {
     for (auto& bytes : noise()) {

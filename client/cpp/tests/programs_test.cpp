@@ -21,9 +21,12 @@ std::vector<std::string> steps() {
   return found;
 }
 
-void runConformance(const std::string& place) {
+// At the server's own address, or at one that leads there by `transport`.
+void runConformance(const std::string& place, const std::string& transport = "") {
   Shipmated server({place + "=conformance"});
-  Process program({PROGRAMS "/conformance", server.addresses[0], "--restart"});
+  auto address = server.addresses[0];
+  if (!transport.empty()) address.replace(0, address.find(':'), transport);
+  Process program({PROGRAMS "/conformance", address, "--restart"});
   std::vector<std::string> lines;
   while (auto line = program.readLine()) {
     if (*line == "restart now") {
@@ -55,6 +58,7 @@ TEST(Conformance, OverLibshipmate) {
   TemporaryFolder folder;
   runConformance("shm:" + (folder / "s"));
   runConformance("pipe:" + (folder / "p"));
+  runConformance("unix:" + (folder / "u"), "auto");
 }
 
 TEST(Conformance, NobodyAtTheAddressIs2) {

@@ -32,7 +32,8 @@ class Sender {
   explicit Sender(kj::Own<kj::AsyncIoStream> stream) : stream_(kj::mv(stream)) {}
 
   // Kept when the message is on its way, which a slow receiver delays. Keep the message and the sender until
-  // then, and send the next one afterwards. The errors are Disconnected, and ProtocolError for a message of
+  // then, and send the next one afterwards; a promise that is dropped before may leave half a message behind,
+  // and then the sender is of no more use. The errors are Disconnected, and ProtocolError for a message of
   // more than 64 MiB, after which the sender goes on.
   kj::Promise<void> send(capnp::MessageBuilder& message);
 
@@ -47,7 +48,8 @@ class Receiver {
  public:
   explicit Receiver(kj::Own<kj::AsyncIoStream> stream) : stream_(kj::mv(stream)) {}
 
-  // The next message, or an empty one at the end of the stream. The errors are ProtocolError, and
+  // The next message, or an empty one at the end of the stream. A promise that is dropped before it is kept
+  // may have taken half a message, and then the receiver is of no more use. The errors are ProtocolError, and
   // Disconnected for a sender that is gone in the middle of a message.
   kj::Promise<Message> receive();
 
