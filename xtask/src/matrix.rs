@@ -192,16 +192,17 @@ fn failures(outcomes: &Outcomes) -> String {
     text
 }
 
-/// A line for each step, a column for each language; below it, what is not supported and why.
+/// A line for each step, named as the contract's table is not, which the clients' tests read; a column for each
+/// language; below it, what is not supported and why.
 fn table(languages: &[Language], steps: &[String], outcomes: &Outcomes) -> String {
-    let mut text = String::from("| step |");
+    let mut text = String::from("| |");
     for language in languages {
         let _ = write!(text, " {} |", language.title);
     }
     text += &format!("\n|---|{}\n", "---|".repeat(languages.len()));
     let mut reasons: Vec<&str> = Vec::new();
     for step in steps {
-        let _ = write!(text, "| `{step}` |");
+        let _ = write!(text, "| {step} |");
         for language in languages {
             let cell = match outcomes.get(&(language.name, step.clone())) {
                 Some(of_transports) => cell(of_transports, &mut reasons),
