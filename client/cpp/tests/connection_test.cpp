@@ -195,6 +195,38 @@ TEST_P(OverTcpAndUnix, AConnectorMakesANewConnection) {
   EXPECT_FALSE(second.isOpen());
 }
 
+// A method's failure reaches the caller as it was given, in this process and in another.
+TEST(Serving, AMethodThatFails) {
+  struct Failing final : public conformance::Counter::Server {
+    kj::Promise<void> add(AddContext) override { return failure(ErrorKind::overloaded, "ask again later"); }
+    kj::Promise<void> read(ReadContext) override { return failure(ErrorKind::failed, "no: \"never\""); }
+  };
+  TemporaryFolder folder;
+  Loop loop;
+  conformance::Counter::Client local = kj::heap<Failing>();
+  auto server = loop.wait(serve(loop, "unix:" + (folder / "s"), local));
+  auto connection = loop.wait(connect(loop, server.address().str()));
+  conformance::Counter::Client remote = connection.bootstrap<conformance::Counter>();
+  for (auto* each : {&local, &remote}) {
+    auto& counter = *each;
+    try {
+      loop.wait(counter.addRequest().send(), LIMIT);
+      ADD_FAILURE() << "it answered";
+    } catch (const ServiceError& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::overloaded);
+      EXPECT_EQ(error.reason(), "ask again later");
+    }
+    try {
+      loop.wait(counter.readRequest().send(), LIMIT);
+      ADD_FAILURE() << "it answered";
+    } catch (const ServiceError& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::failed);
+      EXPECT_EQ(error.reason(), "no: \"never\"");
+      EXPECT_STREQ(error.what(), "the service answered: failed: no: \"never\"");
+    }
+  }
+}
+
 TEST(Connecting, NobodyAnswers) {
   TemporaryFolder folder;
   Loop loop;
