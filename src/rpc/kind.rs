@@ -2,6 +2,8 @@
 
 use capnp_rpc::rpc_capnp::message;
 
+use super::layout::{Place, struct_at};
+
 /// What the gate needs to know of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -18,13 +20,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Of a message whose first segment is this. `typed` reads it as the schema says, for messages that
+    /// Of a message that begins with these segments. `typed` reads it as the schema says, for messages that
     /// are laid out unusually, which is right but takes a thousand instructions.
     pub(super) fn of<'a>(
-        first_segment: &[u8],
+        segments: &[&[u8]],
         typed: impl FnOnce() -> capnp::Result<message::Reader<'a>>,
     ) -> capnp::Result<Kind> {
-        match Self::at_a_glance(first_segment) {
+        match Self::at_a_glance(segments) {
             Some(kind) => Ok(kind),
             None => Self::typed(typed()?),
         }
@@ -46,12 +48,11 @@ impl Kind {
     }
 
     /// From the first words: a pointer to the `Message`, its union tag, its pointer to what is in the
-    /// union, and the first word of that. Gives nothing unless both lie in this segment, where every
-    /// implementation puts them.
-    fn at_a_glance(segment: &[u8]) -> Option<Kind> {
-        let message = Struct::at(segment, 0)?;
+    /// union, and the first word of that. Gives nothing unless both are where they can be seen.
+    fn at_a_glance(segments: &[&[u8]]) -> Option<Kind> {
+        let message = struct_at(segments, Place::ROOT)?;
         // The ordinals of `Message` in Cap'n Proto's rpc.capnp.
-        let kind: fn(u64) -> Kind = match message.data(segment)? as u16 {
+        let kind: fn(u64) -> Kind = match message.first_data(segments)? as u16 {
             2 => |word| Kind::Call(word as u32),
             3 => |word| Kind::Return { question: word as u32, finished: word & 1 << 33 != 0 },
             4 => |word| Kind::Finish(word as u32),
@@ -59,43 +60,9 @@ impl Kind {
             8 => |word| Kind::Bootstrap(word as u32),
             _ => return Some(Kind::Other),
         };
-        let inner = Struct::at(segment, message.first_pointer()?)?;
-        Some(kind(inner.data(segment)?))
+        let inner = struct_at(segments, message.first_pointer()?)?;
+        Some(kind(inner.first_data(segments)?))
     }
-}
-
-/// Where a struct lies in a segment, in words.
-struct Struct {
-    start: usize,
-    data_words: usize,
-    pointers: usize,
-}
-
-impl Struct {
-    /// What the pointer at this word points to, if it is that of a struct and all of it is there
-    /// (<https://capnproto.org/encoding.html#structs>).
-    fn at(segment: &[u8], pointer_at: usize) -> Option<Struct> {
-        let pointer = word(segment, pointer_at)?;
-        let offset = (pointer as u32 as i32) >> 2;
-        let (data_words, pointers) = ((pointer >> 32) as usize & 0xffff, (pointer >> 48) as usize);
-        let is_struct = pointer & 3 == 0;
-        let start = (pointer_at + 1).checked_add_signed(offset as isize)?;
-        let whole = start + data_words + pointers <= segment.len() / 8;
-        (is_struct && whole).then_some(Struct { start, data_words, pointers })
-    }
-
-    fn data(&self, segment: &[u8]) -> Option<u64> {
-        if self.data_words > 0 { word(segment, self.start) } else { None }
-    }
-
-    fn first_pointer(&self) -> Option<usize> {
-        (self.pointers > 0).then_some(self.start + self.data_words)
-    }
-}
-
-fn word(segment: &[u8], index: usize) -> Option<u64> {
-    let bytes = segment.get(index * 8..)?.first_chunk()?;
-    Some(u64::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]
@@ -138,7 +105,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_first_words_say_what_a_message_is(kind in any_kind()) {
-            prop_assert_eq!(Kind::at_a_glance(&built(kind)), Some(kind));
+            prop_assert_eq!(Kind::at_a_glance(&[&built(kind)]), Some(kind));
         }
 
         /// What a hostile peer's words say at a glance is what the engine will read.
@@ -159,7 +126,7 @@ mod tests {
             let segments = [Word::words_to_bytes(&words)];
             let reader = Reader::new(SegmentArray::new(&segments), ReaderOptions::new());
             if let (Some(seen), Ok(typed)) =
-                (Kind::at_a_glance(&segment), reader.get_root().and_then(Kind::typed))
+                (Kind::at_a_glance(&segments), reader.get_root().and_then(Kind::typed))
             {
                 prop_assert_eq!(seen, typed);
             }

@@ -23,6 +23,7 @@
 
 mod gate;
 mod kind;
+mod layout;
 mod message;
 mod skeleton;
 mod stream;

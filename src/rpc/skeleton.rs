@@ -14,6 +14,7 @@ use capnp::traits::{FromPointerBuilder, ImbueMut};
 use capnp_rpc::rpc_capnp::message;
 
 use super::kind::Kind;
+use super::layout::{Place, Struct, Target, struct_at, target};
 
 /// No message that is received may nest deeper.
 const NESTING_MAX: usize = 64;
@@ -25,8 +26,7 @@ thread_local! {
 
 /// What the engine may read of a message after it was sent.
 pub(super) fn of_sent<A: Allocator>(sent: &Builder<A>) -> Rc<Builder<HeapAllocator>> {
-    let segments = sent.get_segments_for_output();
-    let kind = Kind::of(segments.first().copied().unwrap_or_default(), || sent.get_root_as_reader());
+    let kind = Kind::of(&sent.get_segments_for_output(), || sent.get_root_as_reader());
     match kind {
         // The engine says that no `Finish` is needed of just those replies that carry no capabilities.
         Ok(Kind::Return { finished: false, .. }) => Rc::new(of_results(sent)),
@@ -38,11 +38,11 @@ pub(super) fn of_sent<A: Allocator>(sent: &Builder<A>) -> Rc<Builder<HeapAllocat
 pub(super) fn of_results<A: Allocator>(reply: &Builder<A>) -> Builder<HeapAllocator> {
     let segments = reply.get_segments_for_output();
     // Message, Return, Payload, content: each the first pointer of the one before.
-    let mut place = Place { segment: 0, word: 0 };
+    let mut place = Place::ROOT;
     for _ in 0..3 {
-        match target(&segments, place) {
-            Some(Target::Struct { pointers, count }) if count > 0 => place = pointers,
-            _ => return results(|_| {}),
+        match struct_at(&segments, place).and_then(|found| found.first_pointer()) {
+            Some(first) => place = first,
+            None => return results(|_| {}),
         }
     }
     results(|content| copy(&segments, place, content, NESTING_MAX))
@@ -66,7 +66,7 @@ fn copy(segments: &[&[u8]], from: Place, mut to: any_pointer::Builder<'_>, nesti
             to.imbue_mut(&mut table);
             to.set_as_capability(nobody.hook);
         }
-        Some(Target::Struct { pointers, count }) if nesting > 0 => {
+        Some(Target::Struct(Struct { pointers, count, .. })) if nesting > 0 => {
             let mut struct_ = to.initn_as::<Untyped<'_>>(count as u32).0;
             for index in 0..count {
                 let field = any_pointer::Builder::new(struct_.reborrow().get_pointer_field(index));
@@ -88,62 +88,6 @@ impl<'a> FromPointerBuilder<'a> for Untyped<'a> {
     fn get_from_pointer(builder: PointerBuilder<'a>, default: Option<&'a [capnp::Word]>) -> capnp::Result<Self> {
         Ok(Untyped(builder.get_struct(StructSize { data: 0, pointers: 0 }, default)?))
     }
-}
-
-/// A word of a message.
-#[derive(Clone, Copy)]
-struct Place {
-    segment: usize,
-    word: usize,
-}
-
-/// What a pointer points to.
-enum Target {
-    /// Where its pointers are, and how many.
-    Struct {
-        pointers: Place,
-        count: usize,
-    },
-    Capability(u32),
-}
-
-impl Place {
-    fn after(self, words: usize) -> Place {
-        Place { word: self.word + words, ..self }
-    }
-}
-
-/// Follows the pointer at a place (<https://capnproto.org/encoding.html>); nothing, if it is that of a list,
-/// or null.
-fn target(segments: &[&[u8]], place: Place) -> Option<Target> {
-    let pointer = word(segments, place)?;
-    if pointer & 3 != 2 {
-        let start = (place.word + 1).checked_add_signed((pointer as u32 as i32 >> 2) as isize)?;
-        return direct(pointer, Place { word: start, ..place });
-    }
-    let pad = Place { segment: (pointer >> 32) as usize, word: (pointer as u32 >> 3) as usize };
-    if pointer & 4 == 0 {
-        let landed = word(segments, pad)?;
-        let start = (pad.word + 1).checked_add_signed((landed as u32 as i32 >> 2) as isize)?;
-        return direct(landed, Place { word: start, ..pad });
-    }
-    // Two words: where it is, and what it is.
-    let (far, tag) = (word(segments, pad)?, word(segments, pad.after(1))?);
-    direct(tag, Place { segment: (far >> 32) as usize, word: (far as u32 >> 3) as usize })
-}
-
-fn direct(pointer: u64, start: Place) -> Option<Target> {
-    let (data_words, pointers) = ((pointer >> 32) as usize & 0xffff, (pointer >> 48) as usize);
-    match pointer & 3 {
-        0 if pointer != 0 => Some(Target::Struct { pointers: start.after(data_words), count: pointers }),
-        3 if pointer as u32 == 3 => Some(Target::Capability((pointer >> 32) as u32)),
-        _ => None,
-    }
-}
-
-fn word(segments: &[&[u8]], place: Place) -> Option<u64> {
-    let bytes = segments.get(place.segment)?.get(place.word.checked_mul(8)?..)?.first_chunk()?;
-    Some(u64::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]

@@ -1,0 +1,93 @@
+//! Pointers of a message, followed by hand: where the typed readers would cost too much, or do not see what is
+//! to be seen (<https://capnproto.org/encoding.html>).
+
+/// A word of a message.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) segment: usize,
+    pub(super) word: usize,
+}
+
+/// What a pointer points to.
+pub(super) enum Target {
+    Struct(Struct),
+    /// An index in the table of capabilities.
+    Capability(u32),
+}
+
+/// A struct, all of which is there.
+pub(super) struct Struct {
+    data: Place,
+    data_words: usize,
+    /// Where its pointers are, and how many.
+    pub(super) pointers: Place,
+    pub(super) count: usize,
+}
+
+impl Place {
+    /// Where the pointer to a message's root is.
+    pub(super) const ROOT: Place = Place { segment: 0, word: 0 };
+
+    pub(super) fn after(self, words: usize) -> Place {
+        Place { word: self.word + words, ..self }
+    }
+}
+
+impl Struct {
+    /// The first word of its data.
+    pub(super) fn first_data(&self, segments: &[&[u8]]) -> Option<u64> {
+        if self.data_words > 0 { word(segments, self.data) } else { None }
+    }
+
+    pub(super) fn first_pointer(&self) -> Option<Place> {
+        (self.count > 0).then_some(self.pointers)
+    }
+}
+
+/// Follows the pointer at a place; nothing, if it is that of a list, or null, or leads out of the message.
+pub(super) fn target(segments: &[&[u8]], place: Place) -> Option<Target> {
+    let pointer = word(segments, place)?;
+    if pointer & 3 != 2 {
+        return near(segments, pointer, place);
+    }
+    let pad = Place { segment: (pointer >> 32) as usize, word: (pointer as u32 >> 3) as usize };
+    if pointer & 4 == 0 {
+        return near(segments, word(segments, pad)?, pad);
+    }
+    // Two words: where it is, and what it is.
+    let (far, tag) = (word(segments, pad)?, word(segments, pad.after(1))?);
+    direct(segments, tag, Place { segment: (far >> 32) as usize, word: (far as u32 >> 3) as usize })
+}
+
+/// The same for a pointer to a struct.
+pub(super) fn struct_at(segments: &[&[u8]], place: Place) -> Option<Struct> {
+    match target(segments, place)? {
+        Target::Struct(found) => Some(found),
+        Target::Capability(_) => None,
+    }
+}
+
+/// What a pointer at a place points to, in its own segment.
+fn near(segments: &[&[u8]], pointer: u64, at: Place) -> Option<Target> {
+    let offset = (pointer as u32 as i32) >> 2;
+    let start = (at.word + 1).checked_add_signed(offset as isize)?;
+    direct(segments, pointer, Place { word: start, ..at })
+}
+
+fn direct(segments: &[&[u8]], pointer: u64, start: Place) -> Option<Target> {
+    let (data_words, count) = ((pointer >> 32) as usize & 0xffff, (pointer >> 48) as usize);
+    match pointer & 3 {
+        0 if pointer != 0 => {
+            let whole = start.word + data_words + count <= segments.get(start.segment)?.len() / 8;
+            let found = Struct { data: start, data_words, pointers: start.after(data_words), count };
+            whole.then_some(Target::Struct(found))
+        }
+        3 if pointer as u32 == 3 => Some(Target::Capability((pointer >> 32) as u32)),
+        _ => None,
+    }
+}
+
+fn word(segments: &[&[u8]], place: Place) -> Option<u64> {
+    let bytes = segments.get(place.segment)?.get(place.word.checked_mul(8)?..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
+}
