@@ -2,117 +2,13 @@
 //! what is being written, and must notice. Where all block, they are loom's cells, and a read that meets a
 //! write fails.
 
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use loom::cell::UnsafeCell;
-use loom::sync::atomic::AtomicU64;
-use loom::sync::{Condvar, Mutex};
-
-use super::{Condition, Memory, layout};
+use super::loom_memory::{Bell, Ring, Words};
 use crate::transport::Policy;
 use crate::transport::shm::broadcast::{Next, Publication, Subscription};
 
 /// A ring that holds four records of two words each.
 const RING_WORDS: usize = 16;
 const MESSAGE_BYTES: usize = 16;
-const CONTROL: [usize; 5] = [layout::WRITTEN, layout::READ, layout::DATA_WISH, layout::SPACE_WISH, layout::OLDEST];
-
-/// A memory that loom's threads share; they take turns on one of the system's.
-#[derive(Clone)]
-struct Words(Rc<(Vec<AtomicU64>, Ring)>);
-
-enum Ring {
-    Atomics(Vec<AtomicU64>),
-    Cells(Vec<UnsafeCell<u64>>),
-}
-
-impl Words {
-    fn new(ring: Ring) -> Self {
-        Words(Rc::new((CONTROL.iter().map(|_| AtomicU64::new(0)).collect(), ring)))
-    }
-
-    /// What a subscriber writes: it has no ring.
-    fn of_subscriber() -> Self {
-        Words::new(Ring::Cells(Vec::new()))
-    }
-
-    /// Passes a word to the one closure or the other.
-    fn with<R>(&self, offset: usize, atomic: impl Fn(&AtomicU64) -> R, cell: impl Fn(&UnsafeCell<u64>) -> R) -> R {
-        let Words(memory) = self;
-        match (CONTROL.iter().position(|word| *word == offset), &memory.1) {
-            (Some(index), _) => atomic(&memory.0[index]),
-            (None, Ring::Atomics(words)) => atomic(&words[(offset - layout::RING) / 8]),
-            (None, Ring::Cells(words)) => cell(&words[(offset - layout::RING) / 8]),
-        }
-    }
-}
-
-impl Memory for Words {
-    fn bytes(&self) -> usize {
-        match &self.0.1 {
-            Ring::Atomics(words) => layout::RING + words.len() * 8,
-            Ring::Cells(words) => layout::RING + words.len() * 8,
-        }
-    }
-
-    fn load(&self, offset: usize) -> u64 {
-        // SAFETY: loom fails the test if a write can meet this read.
-        self.with(offset, |word| word.load(Ordering::Relaxed), |cell| cell.with(|word| unsafe { *word }))
-    }
-
-    fn store(&self, offset: usize, value: u64) {
-        let atomic = |word: &AtomicU64| word.store(value, Ordering::Relaxed);
-        // SAFETY: loom fails the test if another access can meet this write.
-        self.with(offset, atomic, |cell| cell.with_mut(|word| unsafe { *word = value }));
-    }
-
-    fn read(&self, offset: usize, to: &mut [u8]) {
-        for (index, to) in to.chunks_mut(8).enumerate() {
-            to.copy_from_slice(&self.load(offset + index * 8).to_ne_bytes()[..to.len()]);
-        }
-    }
-
-    fn write(&self, offset: usize, from: &[u8]) {
-        for (index, from) in from.chunks(8).enumerate() {
-            self.store(offset + index * 8, u64::from_ne_bytes(from.try_into().expect("models write whole words")));
-        }
-    }
-
-    fn fence(order: Ordering) {
-        loom::sync::atomic::fence(order);
-    }
-}
-
-/// A doorbell that remembers that it was rung, as the socket does.
-#[derive(Clone)]
-struct Bell(Arc<(Mutex<bool>, Condvar)>);
-
-impl Bell {
-    fn new() -> Self {
-        Bell(Arc::new((Mutex::new(false), Condvar::new())))
-    }
-
-    fn ring(&self) {
-        *self.0.0.lock().unwrap() = true;
-        self.0.1.notify_one();
-    }
-
-    fn wait(&self, condition: &mut impl Condition) {
-        while !condition.holds().unwrap() {
-            condition.wish();
-            if condition.holds().unwrap() {
-                return;
-            }
-            let mut rung = self.0.0.lock().unwrap();
-            while !*rung {
-                rung = self.0.1.wait(rung).unwrap();
-            }
-            *rung = false;
-        }
-    }
-}
 
 /// The bells of a subscriber: by which it is rung, and by which it rings.
 #[derive(Clone)]
@@ -136,15 +32,15 @@ fn publication(ring: Ring) -> (TestPublication, Words) {
 }
 
 fn atomics() -> Ring {
-    Ring::Atomics((0..RING_WORDS).map(|_| AtomicU64::new(0)).collect())
+    Ring::atomics(RING_WORDS)
 }
 
 fn cells() -> Ring {
-    Ring::Cells((0..RING_WORDS).map(|_| UnsafeCell::new(0)).collect())
+    Ring::cells(RING_WORDS)
 }
 
 fn join(publication: &mut TestPublication, memory: &Words, policy: Policy) -> (Subscription<Words>, Line) {
-    let (mine, line) = (Words::of_subscriber(), Line { data: Bell::new(), space: Bell::new() });
+    let (mine, line) = (Words::new(Ring::cells(0)), Line { data: Bell::new(), space: Bell::new() });
     let start = publication.join(mine.clone(), policy, line.clone());
     (Subscription::new(mine, memory.clone(), policy, start).unwrap(), line)
 }
@@ -217,7 +113,7 @@ fn who_is_overtaken_by_a_whole_ring_goes_on() {
         publication.reserve(0).publish(0, |_| true);
     }
     model(1, || {
-        let (mut publication, memory) = publication(Ring::Atomics((0..8).map(|_| AtomicU64::new(0)).collect()));
+        let (mut publication, memory) = publication(Ring::atomics(8));
         let (mut subscription, _) = join(&mut publication, &memory, Policy::LoseOldest);
         (0..4).for_each(|_| publish(&mut publication));
         assert!(matches!(subscription.find(), Ok(Next::Message(_))));

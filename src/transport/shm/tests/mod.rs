@@ -5,6 +5,7 @@ mod books;
 mod broadcast;
 mod broadcast_model;
 mod hostile;
+mod loom_memory;
 mod model;
 mod ring;
 mod whole;

@@ -2,106 +2,18 @@
 //! number of forced switches) with every value that a weakly ordered load may return. The words of the
 //! ring are loom's cells: it also fails when one side reads what the other is writing.
 
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use loom::cell::UnsafeCell;
-use loom::sync::atomic::AtomicU64;
-use loom::sync::{Condvar, Mutex};
 
 use super::lending::{BLOB_BYTES_MIN, Borrower, Lender, returned};
-use super::{Condition, Consumer, Error, Label, Memory, Producer, layout, link};
+use super::loom_memory::{Bell, Ring, Words};
+use super::{Consumer, Error, Label, Memory, Producer, layout, link};
 
 /// A ring that holds two records of one word each.
 const RING_WORDS: usize = 4;
-const CONTROL: [usize; 5] = [layout::WRITTEN, layout::READ, layout::DATA_WISH, layout::SPACE_WISH, layout::RETURNED];
 
-/// A region that both sides of a model see: loom's threads take turns on one of the system's.
-#[derive(Clone)]
-struct Words(Rc<(Vec<AtomicU64>, Vec<UnsafeCell<u64>>)>);
-
-impl Words {
-    fn new() -> Self {
-        let control = CONTROL.iter().map(|_| AtomicU64::new(0)).collect();
-        Words(Rc::new((control, (0..RING_WORDS).map(|_| UnsafeCell::new(0)).collect())))
-    }
-
-    fn control(&self, offset: usize) -> Option<&AtomicU64> {
-        CONTROL.iter().position(|word| *word == offset).map(|index| &self.0.0[index])
-    }
-
-    fn cell(&self, offset: usize) -> &UnsafeCell<u64> {
-        &self.0.1[(offset - layout::RING) / 8]
-    }
-}
-
-impl Memory for Words {
-    fn bytes(&self) -> usize {
-        layout::RING + RING_WORDS * 8
-    }
-
-    fn load(&self, offset: usize) -> u64 {
-        match self.control(offset) {
-            Some(word) => word.load(Ordering::Relaxed),
-            // SAFETY: loom fails the test if a write can meet this read.
-            None => self.cell(offset).with(|word| unsafe { *word }),
-        }
-    }
-
-    fn store(&self, offset: usize, value: u64) {
-        match self.control(offset) {
-            Some(word) => word.store(value, Ordering::Relaxed),
-            // SAFETY: loom fails the test if another access can meet this write.
-            None => self.cell(offset).with_mut(|word| unsafe { *word = value }),
-        }
-    }
-
-    fn read(&self, offset: usize, to: &mut [u8]) {
-        for (index, to) in to.chunks_mut(8).enumerate() {
-            to.copy_from_slice(&self.load(offset + index * 8).to_ne_bytes()[..to.len()]);
-        }
-    }
-
-    fn write(&self, offset: usize, from: &[u8]) {
-        for (index, from) in from.chunks(8).enumerate() {
-            self.store(offset + index * 8, u64::from_ne_bytes(from.try_into().expect("models write whole words")));
-        }
-    }
-
-    fn fence(order: Ordering) {
-        loom::sync::atomic::fence(order);
-    }
-}
-
-/// A doorbell that remembers that it was rung, as the socket does.
-#[derive(Clone)]
-struct Bell(Arc<(Mutex<bool>, Condvar)>);
-
-impl Bell {
-    fn new() -> Self {
-        Bell(Arc::new((Mutex::new(false), Condvar::new())))
-    }
-
-    fn ring(&self) {
-        *self.0.0.lock().unwrap() = true;
-        self.0.1.notify_one();
-    }
-
-    /// What [`Waiter::poll`](super::Waiter::poll) does, without the spinning.
-    fn wait(&self, condition: &mut impl Condition) {
-        while !condition.holds().unwrap() {
-            condition.wish();
-            if condition.holds().unwrap() {
-                return;
-            }
-            let mut rung = self.0.0.lock().unwrap();
-            while !*rung {
-                rung = self.0.1.wait(rung).unwrap();
-            }
-            *rung = false;
-        }
-    }
+/// A region, of which one side's reads may not meet the other's writes.
+fn words() -> Words {
+    Words::new(Ring::cells(RING_WORDS))
 }
 
 fn model(test: impl Fn() + Sync + Send + 'static) {
@@ -112,7 +24,7 @@ fn model(test: impl Fn() + Sync + Send + 'static) {
 
 /// The writing end of one side and the reading end of the other.
 fn ends() -> (Producer<Words>, Consumer<Words>) {
-    let (a, b) = (Words::new(), Words::new());
+    let (a, b) = (words(), words());
     let (producer, _) = link(a.clone(), b.clone());
     let (_, consumer) = link(b, a);
     (producer, consumer)
@@ -192,7 +104,7 @@ fn a_sleeper_is_always_rung() {
 #[test]
 fn a_blob_is_written_again_only_when_it_was_read() {
     model(|| {
-        let (blob, theirs) = (Words::new(), Words::new());
+        let (blob, theirs) = (words(), words());
         let mut lender = Lender::new(usize::MAX / 2);
         let id = lender.enter((), BLOB_BYTES_MIN, false);
         blob.store(layout::RING, 7);
@@ -227,7 +139,7 @@ fn a_blob_is_written_again_only_when_it_was_read() {
 #[test]
 fn no_index_of_a_peer_leads_out_of_the_ring() {
     model(|| {
-        let (a, b) = (Words::new(), Words::new());
+        let (a, b) = (words(), words());
         let (mut producer, mut consumer) = link(a, b.clone());
         let hostile = loom::thread::spawn(move || {
             for value in [8, 4096, u64::MAX - 7] {
