@@ -60,9 +60,7 @@ impl Sending {
     pub(super) fn of(accepted: Accepted) -> Self {
         Sending::Attaching(AbortOnDropHandle::new(tokio::spawn(accepted.attach())))
     }
-}
 
-impl Sending {
     /// The sender's stream, once it is attached.
     fn poll_attached(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&mut ReadHalf>> {
         if let Sending::Attaching(attached) = self {

@@ -23,7 +23,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// Connects to the server at an address, over shared memory if the server has it.
 pub async fn connect(address: &Address, options: &Connecting, limits: &Limits) -> Result<Stream> {
     let socket = unix::open(address).await?;
-    match timeout(ANSWER_MAX, shm::ask(socket, shm::Terms::asked(options, limits))).await {
+    let terms = shm::Terms::new(options.spin, options.tier, limits);
+    match timeout(ANSWER_MAX, shm::ask(socket, terms)).await {
         Ok(Ok(stream)) => return Ok(stream),
         Ok(Err(error)) => tracing::debug!(%address, %error, "no shared memory, so the socket itself"),
         Err(_) => tracing::debug!(%address, "no answer about shared memory, so the socket itself"),

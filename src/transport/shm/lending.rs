@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::ring::broken;
 use super::sync::{Memory, layout};
 use crate::{Error, Result};
 
@@ -383,8 +384,4 @@ pub fn returned<M: Memory>(peer: &M, id: usize) -> u64 {
 
 fn returned_at(id: usize) -> usize {
     layout::RETURNED + 8 * id
-}
-
-fn broken(what: String) -> Error {
-    Error::Protocol { what: format!("shared memory: {what}") }
 }

@@ -87,7 +87,7 @@ pub fn listen(address: &Address, options: &ListenOptions, limits: &Limits) -> Re
 /// Connects to the server at an address.
 pub async fn connect(address: &Address, options: &Connecting, limits: &Limits) -> Result<Stream> {
     let socket = unix::open(address).await?;
-    let terms = Terms::asked(options, limits);
+    let terms = Terms::new(options.spin, options.tier, limits);
     match timeout(Limits::DEFAULT.handshake_timeout, ask(socket, terms)).await {
         Ok(met) => met.map_err(|error| explain(address, error)),
         Err(_) => Err(Error::Unreachable { address: address.clone(), reason: "the server does not answer".into() }),
@@ -138,9 +138,8 @@ impl Listener for Shm {
 
 impl Host {
     pub(in crate::transport) fn new(options: &ListenOptions, limits: &Limits) -> Self {
-        let ListenOptions { spin, tier, .. } = *options;
         Host {
-            terms: Terms { spin, tiers: up_to(tier), bytes_max: limits.shared_bytes_max },
+            terms: Terms::new(options.spin, options.tier, limits),
             bytes_per_user_max: limits.shared_bytes_per_user_max,
             budgets: Arc::default(),
         }
@@ -201,9 +200,8 @@ fn halves(
 }
 
 impl Terms {
-    /// Of a client.
-    pub(in crate::transport) fn asked(options: &Connecting, limits: &Limits) -> Self {
-        Terms { spin: options.spin, tiers: up_to(options.tier), bytes_max: limits.shared_bytes_max }
+    pub(in crate::transport) fn new(spin: Duration, tier: Tier, limits: &Limits) -> Self {
+        Terms { spin, tiers: up_to(tier), bytes_max: limits.shared_bytes_max }
     }
 
     /// Towards this peer: who is not of the same user is not trusted.
@@ -231,22 +229,30 @@ impl Terms {
     }
 
     fn parse(hello: &[u8; HELLO_BYTES]) -> Result<Self> {
-        let word = |at: usize| u32::from_le_bytes([hello[at], hello[at + 1], hello[at + 2], hello[at + 3]]);
-        let refuse = |what: String| Err(Error::Protocol { what });
-        if &hello[..12] != HELLO_MAGIC {
-            let what = "it does not speak Shipmate's shared memory; is this the address of a unix: server?";
-            return refuse(what.into());
-        }
-        let (version, tiers) = (word(12), word(16));
-        if version != VERSION {
-            return refuse(format!("it speaks version {version} of shared memory, and this side version {VERSION}"));
-        }
+        let stranger = "it does not speak Shipmate's shared memory; is this the address of a unix: server?";
+        check_hello(hello, HELLO_MAGIC, VERSION, "shared memory", stranger)?;
+        let tiers = word(hello, 16);
         if tiers & bit(Tier::Copy) == 0 {
-            return refuse(format!("its tiers {tiers:#b} do not include copy"));
+            return Err(Error::Protocol { what: format!("its tiers {tiers:#b} do not include copy") });
         }
-        let bytes_max = (word(20) as usize).saturating_mul(UNIT_BYTES);
+        let bytes_max = (word(hello, 20) as usize).saturating_mul(UNIT_BYTES);
         Ok(Terms { spin: Duration::ZERO, tiers, bytes_max })
     }
+}
+
+/// Checks that a hello begins with what such a one begins with, and is of this version of what it speaks.
+pub(super) fn check_hello(hello: &[u8], magic: &[u8; 12], version: u32, of: &str, stranger: &str) -> Result<()> {
+    let what = match word(hello, 12) {
+        _ if &hello[..12] != magic => stranger.into(),
+        theirs if theirs == version => return Ok(()),
+        theirs => format!("it speaks version {theirs} of {of}, and this side version {version}"),
+    };
+    Err(Error::Protocol { what })
+}
+
+/// The little-endian word at this offset of a hello.
+pub(super) fn word(hello: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([hello[at], hello[at + 1], hello[at + 2], hello[at + 3]])
 }
 
 const TIERS: [Tier; 3] = [Tier::Copy, Tier::Sealed, Tier::Trusted];

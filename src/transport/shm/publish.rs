@@ -34,6 +34,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::broadcast::{Holder, Next, Publication, Start, Subscription};
+use super::meet::{check_hello, word};
 use super::{Region, Waiter, doorbell, layout, passing};
 use crate::transport::names::OwnedName;
 use crate::transport::{ListenOptions, Policy, unix};
@@ -329,7 +330,7 @@ fn hello(policy: Policy) -> [u8; HELLO_BYTES] {
 }
 
 fn parse_hello(hello: &[u8; HELLO_BYTES]) -> Result<Policy> {
-    check_magic(hello, HELLO_MAGIC, "a publisher listens here, and it does not subscribe")?;
+    check_hello(hello, HELLO_MAGIC, VERSION, "publishing", "a publisher listens here, and it does not subscribe")?;
     match word(hello, 16) {
         1 => Ok(Policy::Block),
         2 => Ok(Policy::LoseOldest),
@@ -356,23 +357,14 @@ impl Answer {
     }
 
     fn parse(answer: &[u8; ANSWER_BYTES]) -> Result<Self> {
-        check_magic(answer, ANSWER_MAGIC, "it does not publish; is this the address of a server?")?;
+        check_hello(
+            answer,
+            ANSWER_MAGIC,
+            VERSION,
+            "publishing",
+            "it does not publish; is this the address of a server?",
+        )?;
         let long = |at: usize| u64::from(word(answer, at)) | u64::from(word(answer, at + 4)) << 32;
         Ok(Answer { full_at: word(answer, 16), start: Start { position: long(24), number: long(32) } })
     }
-}
-
-fn check_magic(bytes: &[u8], magic: &[u8; 12], otherwise: &str) -> Result<()> {
-    match word(bytes, 12) {
-        _ if &bytes[..12] != magic => Err(Error::Protocol { what: otherwise.into() }),
-        VERSION => Ok(()),
-        version => {
-            let what = format!("it speaks version {version} of publishing, and this side version {VERSION}");
-            Err(Error::Protocol { what })
-        }
-    }
-}
-
-fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

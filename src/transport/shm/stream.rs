@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::lending::{Borrowed, Borrower};
 use super::pool::{Pool, Referred, SHARED_BYTES_MIN, State, Yet};
-use super::ring::Record;
+use super::ring::{Record, broken};
 use super::sync::Memory;
 use super::{Consumer, Held, Label, Region, Waiter};
 use crate::Error;
@@ -253,10 +253,6 @@ fn words<const N: usize>(record: Record<'_>) -> crate::Result<[u64; N]> {
     }
     record.copy_to(bytes);
     Ok(std::array::from_fn(|index| u64::from_ne_bytes(std::array::from_fn(|at| bytes[index * 8 + at]))))
-}
-
-fn broken(what: impl Into<String>) -> Error {
-    Error::Protocol { what: format!("shared memory: {}", what.into()) }
 }
 
 impl Writer {
