@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use std::{env, hint, thread};
 
 use common::process::{self, Server, Usage};
+use common::statistics::{median, micros, ratio, spread};
 use shipmate::schema::conformance_capnp::conformance;
 use shipmate::transport::{Tier, memory};
 use shipmate::{Address, ConnectOptions, Connection, ListenOptions, ServerOptions, connect_with};
@@ -235,24 +236,4 @@ fn wait_for(word: &Word, turn: u64) -> u64 {
             _ => hint::spin_loop(),
         }
     }
-}
-
-fn micros(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e6
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn spread(values: &[f64], decimals: usize) -> String {
-    let (low, high) = values.iter().fold((f64::MAX, 0.0_f64), |(low, high), &value| (low.min(value), high.max(value)));
-    format!("{:.decimals$} ({low:.decimals$}-{high:.decimals$})", median(values))
-}
-
-/// The median of the rounds' ratios: what disturbs a round disturbs both sides of it.
-fn ratio(of: &[f64], to: &[f64]) -> f64 {
-    median(&of.iter().zip(to).map(|(of, to)| of / to).collect::<Vec<_>>())
 }

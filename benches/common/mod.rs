@@ -4,6 +4,7 @@
 pub(crate) mod network;
 pub(crate) mod process;
 mod service;
+pub(crate) mod statistics;
 
 /// For the stock network and Shipmate alike: `shipmated` uses it too.
 #[global_allocator]

@@ -2,6 +2,7 @@
 
 use crate::WORKS;
 use crate::common::network::Network;
+use crate::common::statistics::{micros, ratio, spread};
 use crate::measure::{Sample, Work};
 
 /// What is read off a sample.
@@ -30,44 +31,32 @@ pub(crate) fn print(transport: &str, samples: &[Sample]) {
             Work::Echo { bytes } => (format!("echo of {} KiB", bytes >> 10), &[MEGABYTES, CPU]),
         };
         for measure in measures {
-            println!("| {name} | {} |{} {} |", measure.name, cells(&samples, measure), ratio(&samples, measure));
+            println!(
+                "| {name} | {} |{} {} |",
+                measure.name,
+                cells(&samples, measure),
+                ratio_to_stock(&samples, measure)
+            );
         }
     }
 }
 
 fn cells(samples: &[&Sample], measure: &Measure) -> String {
-    Network::ALL.map(|network| format!(" {} |", cell(values(samples, network, measure), measure.decimals))).concat()
+    Network::ALL.map(|network| format!(" {} |", cell(&values(samples, network, measure), measure.decimals))).concat()
 }
 
-fn cell(mut values: Vec<f64>, decimals: usize) -> String {
-    if values.is_empty() {
-        return "-".into();
-    }
-    let median = median(&mut values);
-    // Sorted by now.
-    let (low, high) = (values[0], values[values.len() - 1]);
-    format!("{median:.decimals$} ({low:.decimals$}-{high:.decimals$})")
+fn cell(values: &[f64], decimals: usize) -> String {
+    if values.is_empty() { "-".into() } else { spread(values, decimals) }
 }
 
-/// The median of the rounds' ratios: what disturbs a round disturbs both sides of it.
-fn ratio(samples: &[&Sample], measure: &Measure) -> String {
+fn ratio_to_stock(samples: &[&Sample], measure: &Measure) -> String {
     let stock = values(samples, Network::Stock, measure);
     let shipmate = values(samples, Network::Shipmate, measure);
-    let mut ratios: Vec<f64> = shipmate.iter().zip(&stock).map(|(shipmate, stock)| shipmate / stock).collect();
-    format!("{:.2}", median(&mut ratios))
+    format!("{:.2}", ratio(&shipmate, &stock))
 }
 
 fn values(samples: &[&Sample], network: Network, measure: &Measure) -> Vec<f64> {
     samples.iter().filter(|sample| sample.network == network).map(|sample| (measure.of)(sample)).collect()
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn micros(duration: std::time::Duration) -> f64 {
-    duration.as_secs_f64() * 1e6
 }
 
 fn calls_a_second(sample: &Sample) -> f64 {

@@ -76,7 +76,7 @@ fn run(language: &Language, transport: &str, folder: &Path) -> Result<Vec<(Strin
     })?;
     let mut client = Killed(
         language
-            .conformance()
+            .conformance()?
             .args([&server.address, "--restart"])
             .env("SHIPMATE_LIBRARY", std::env::current_dir()?.join("target/debug/libshipmate.so"))
             .stdin(Stdio::piped())
