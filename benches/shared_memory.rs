@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench shared_memory -- [--quick]`
 //!
-//! The client is kept on CPU 0 and the server's process on CPU 1, for who spins needs a CPU of its own.
+//! The scheduler chooses the CPUs: a thread that may use one alone never spins.
 
 #[allow(dead_code, unused_imports, reason = "this benchmark uses a part of it")]
 mod common;
@@ -60,7 +60,6 @@ fn main() {
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let (rounds, each) = if quick { (3, Duration::from_millis(50)) } else { (9, Duration::from_millis(300)) };
-    process::pin(0);
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, measure(rounds, each));
 }
@@ -185,7 +184,6 @@ fn sum(bytes: &[u8]) -> u32 {
 }
 
 fn serve(address: &Address, spin: Duration, tier: Tier) {
-    process::pin(1);
     process::report_when_asked();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
