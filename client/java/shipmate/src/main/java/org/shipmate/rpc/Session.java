@@ -66,7 +66,7 @@ final class Session {
         });
   }
 
-  Pending callImported(ImportedCapability target, CallMessage call) {
+  Pending call(RemoteCapability target, CallMessage call) {
     if (target.target != null) {
       return target.target.call(call);
     }
@@ -78,25 +78,7 @@ final class Session {
                 return null;
               }
               target.used = true;
-              message.message.getCall().initTarget().setImportedCap(target.id);
-              return send(message);
-            });
-    return pending != null ? pending : target.target.call(call);
-  }
-
-  Pending callPipelined(PipelinedCapability target, CallMessage call) {
-    if (target.target != null) {
-      return target.target.call(call);
-    }
-    Outgoing message = call.outgoing();
-    Pending pending =
-        exclusively(
-            () -> {
-              if (target.target != null) {
-                return null;
-              }
-              target.used = true;
-              Exchange.write(target, message.message.getCall().initTarget().initPromisedAnswer());
+              target.address(message.message.getCall().initTarget());
               return send(message);
             });
     return pending != null ? pending : target.target.call(call);
@@ -207,13 +189,15 @@ final class Session {
 
   private void settlePromises(Question question) {
     for (PipelinedCapability promise : question.promises) {
-      Capability target = question.settled(promise.path);
-      promise.target =
-          promise.used && goesElsewhere(target)
-              ? embargo(target, to -> Exchange.write(promise, to.initPromisedAnswer()))
-              : target;
+      become(promise, question.settled(promise.path));
     }
     question.promises.clear();
+  }
+
+  /** Says what a promise has turned out to be. */
+  private void become(RemoteCapability promise, Capability target) {
+    promise.target =
+        promise.used && goesElsewhere(target) ? embargo(target, promise::address) : target;
   }
 
   /**
@@ -221,9 +205,7 @@ final class Session {
    */
   private boolean goesElsewhere(Capability target) {
     Capability last = target.resolved();
-    boolean toPeer =
-        last instanceof ImportedCapability imported && imported.session == this
-            || last instanceof PipelinedCapability promise && promise.session == this;
+    boolean toPeer = last instanceof RemoteCapability remote && remote.session == this;
     return !toPeer && !(last instanceof BrokenCapability);
   }
 
@@ -541,10 +523,7 @@ final class Session {
     if (promise == null || promise.target != null) {
       later(target::release);
     } else {
-      promise.target =
-          promise.used && goesElsewhere(target)
-              ? embargo(target, to -> to.setImportedCap(promise.id))
-              : target;
+      become(promise, target);
     }
   }
 
@@ -570,10 +549,8 @@ final class Session {
     Outgoing message = new Outgoing();
     RpcSchema.Disembargo.Builder disembargo = message.message.initDisembargo();
     Capability last = target.resolved();
-    if (last instanceof ImportedCapability imported && imported.session == this) {
-      disembargo.initTarget().setImportedCap(imported.id);
-    } else if (last instanceof PipelinedCapability promise && promise.session == this) {
-      Exchange.write(promise, disembargo.initTarget().initPromisedAnswer());
+    if (last instanceof RemoteCapability remote && remote.session == this) {
+      remote.address(disembargo.initTarget());
     } else {
       throw new ProtocolException("it has asked for an embargo on what is not its own");
     }
