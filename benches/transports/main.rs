@@ -7,7 +7,7 @@
 //! than any code does. `--apart` pins the client to CPU 0 and the server to CPU 1, `--together` both to
 //! CPU 0; without either the scheduler chooses.
 
-#[allow(dead_code, reason = "this benchmark uses a part of it")]
+#[allow(dead_code, unused_imports, reason = "this benchmark uses a part of it")]
 #[path = "../common/mod.rs"]
 mod common;
 mod measure;

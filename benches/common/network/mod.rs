@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use shipmate::Address;
 
-pub(crate) use rpc::{Client, multiply};
+pub(crate) use rpc::{Client, multiply, serve_on};
 
 /// How a client talks to its server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

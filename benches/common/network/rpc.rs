@@ -5,8 +5,8 @@ use std::future::pending;
 use capnp_rpc::new_client;
 use shipmate::schema::arith_capnp::{arith, product};
 use shipmate::schema::shipmate_capnp::shipmate as front;
-use shipmate::transport::{self, Stream, memory};
-use shipmate::{Address, ConnectOptions, Connection, ListenOptions, Server, ServerOptions};
+use shipmate::transport::{self, Connecting, Stream, Tier, memory};
+use shipmate::{Address, ConnectOptions, Connection, Limits, ListenOptions, Server, ServerOptions};
 use tempfile::TempDir;
 use tokio::runtime;
 use tokio::task::LocalSet;
@@ -35,7 +35,7 @@ impl Client {
     }
 
     /// A client of a server on this very thread, over `memory` or a transport that has addresses.
-    pub(crate) async fn pair(network: Network, transport: &str) -> Self {
+    pub(crate) async fn pair(network: Network, transport: &str, tier: Tier) -> Self {
         let folder = TempDir::new().unwrap();
         let address = match transport {
             "memory" => None,
@@ -44,7 +44,7 @@ impl Client {
         };
         let (near, far) = match address {
             None => memory::pair(),
-            Some(address) => connected(&address).await,
+            Some(address) => connected(&address, tier).await,
         };
         match network {
             Network::Raw => unreachable!("it carries no RPC"),
@@ -77,10 +77,13 @@ impl Client {
 }
 
 /// Both ends of a connection.
-async fn connected(address: &Address) -> (Stream, Stream) {
-    let mut listener = transport::listen(address, &ListenOptions::default()).await.unwrap();
+async fn connected(address: &Address, tier: Tier) -> (Stream, Stream) {
+    let options = ListenOptions { tier, ..Default::default() };
+    let mut listener = transport::listen(address, &options).await.unwrap();
     let address = listener.address().clone();
-    let (near, accepted) = tokio::join!(transport::connect(&address), listener.accept());
+    let connecting = Connecting { tier, ..Default::default() };
+    let near = transport::connect_within(&address, &connecting, &Limits::DEFAULT);
+    let (near, accepted) = tokio::join!(near, listener.accept());
     (near.unwrap(), accepted.unwrap().attach().await.unwrap())
 }
 
@@ -96,18 +99,22 @@ pub(crate) async fn multiply(arith: &arith::Client, a: i64, b: i64) {
 }
 
 pub(super) fn serve(network: Network, address: &Address) {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    match network {
-        Network::Shipmate => runtime.block_on(serve_shipmate(address)),
-        _ => LocalSet::new().block_on(&runtime, stock::serve(address)),
+    if network == Network::Shipmate {
+        // One thread, as the stock network has.
+        return serve_on(address, 1);
     }
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, stock::serve(address));
 }
 
-/// On one shard: one thread, as the stock network has.
-async fn serve_shipmate(address: &Address) {
-    let mut server = Server::new(ServerOptions { shards: 1, ..Default::default() });
-    let bootstrap = |_: &shipmate::Peer| -> front::Client { new_client(Front) };
-    let address = server.listen(address, &ListenOptions::default(), bootstrap).await.unwrap();
-    process::ready(&address);
-    server.serve(pending()).await.unwrap();
+/// Shipmate's, on so many shards.
+pub(crate) fn serve_on(address: &Address, shards: usize) {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut server = Server::new(ServerOptions { shards, ..Default::default() });
+        let bootstrap = |_: &shipmate::Peer| -> front::Client { new_client(Front) };
+        let address = server.listen(address, &ListenOptions::default(), bootstrap).await.unwrap();
+        process::ready(&address);
+        server.serve(pending()).await.unwrap();
+    });
 }
