@@ -22,10 +22,11 @@ const IN_FLIGHT: usize = 64;
 pub(crate) async fn connections(transport: &str, timing: Timing) {
     let mut bench = Bench::start(transport, 1);
     let counts: &[usize] = if timing.quick { &CONNECTIONS_QUICKLY } else { &CONNECTIONS };
-    let before = bench.server.usage().resident_bytes;
     let descriptors_before = descriptors();
     let (mut clients, mut services) = (Vec::new(), Vec::new());
     let mut descriptors_each = 1;
+    // The first connection pays for what all share.
+    let mut of_the_first = None;
     for &count in counts {
         // The server has as many to a connection, and some of its own.
         let needed = descriptors_before + count * descriptors_each + 64;
@@ -42,11 +43,15 @@ pub(crate) async fn connections(transport: &str, timing: Timing) {
             clients.push(client);
         }
         descriptors_each = (descriptors() - descriptors_before).div_ceil(count);
-        let shared: Rc<[_]> = services.clone().into();
-        let rounds = bench.call(&shared, IN_FLIGHT, timing).await;
+        let all: Rc<[_]> = services.clone().into();
+        let rounds = bench.call(&all, IN_FLIGHT, timing).await;
         let resident = bench.server.usage().resident_bytes;
-        let each = resident.saturating_sub(before) as f64 / count as f64 / 1024.0;
-        println!("| {transport} | {count} | {} | {:.1} | {each:.1} |", rounds.cells(), resident as f64 / 1048576.0);
+        let shared = *of_the_first.get_or_insert(resident);
+        let each = match count {
+            1 => "-".to_owned(),
+            _ => format!("{:.1}", resident.saturating_sub(shared) as f64 / (count - 1) as f64 / 1024.0),
+        };
+        println!("| {transport} | {count} | {} | {:.1} | {each} |", rounds.cells(), resident as f64 / 1048576.0);
     }
 }
 

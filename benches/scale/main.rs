@@ -35,7 +35,7 @@ const PARTS: [Part; 5] = [
     Part {
         name: "connections",
         title: "Connections: 64 calls in flight, spread over all of them, one shard",
-        head: "| transport | connections | calls/s | CPU us/call | server, MiB | KiB a connection |\n\
+        head: "| transport | connections | calls/s | CPU us/call | server, MiB | KiB a further one |\n\
                |---|---:|---:|---:|---:|---:|",
         transports: &["unix", "tcp", "shm"],
     },

@@ -18,6 +18,9 @@ cargo ci              install what the tests need, then check formatting, lints 
 cargo xtask schema    compile schema/*.capnp with the `capnp` tool and check in the result
 cargo xtask languages check the clients in every language, and the matrix
 cargo xtask matrix    run every language's client over every transport, and write the table in client/README.md
+cargo xtask instructions [--write]
+                      count the instructions of calls and messages, and compare with, or write, what is kept in
+                      benches/instructions/counts.txt
 cargo xtask sanitize  run what is hostile to shared memory where every access is watched: AddressSanitizer with
                       a nightly compiler, or else valgrind";
 
@@ -34,6 +37,8 @@ fn main() -> Result<()> {
             run("cargo", &["build", "--workspace"])?;
             matrix::matrix(&LANGUAGES, false)
         }
+        ["instructions"] => instructions("--check"),
+        ["instructions", "--write"] => instructions("--write"),
         ["sanitize"] => sanitize(),
         _ => bail!("usage:\n{USAGE}"),
     }
@@ -57,9 +62,18 @@ fn ci() -> Result<()> {
         &[("RUSTDOCFLAGS", "-D warnings")],
     )?;
     run("cargo", &["test", "--workspace"])?;
+    instructions("--check")?;
     check_languages()?;
     // The build without the `capnp` tool is what a newcomer has.
     run_with("cargo", &["check", "--target-dir", "target/no-tool"], &[("CAPNP", "/nonexistent/capnp")])
+}
+
+/// Calls and messages take no more instructions than they did. Without the programs, which are not measured.
+fn instructions(order: &str) -> Result<()> {
+    if !is_there("valgrind") {
+        install(&["valgrind"])?;
+    }
+    run("cargo", &["bench", "--no-default-features", "--bench", "instructions", "--", order])
 }
 
 /// The clients in other languages: their own checks, and all of them together.
