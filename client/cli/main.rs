@@ -1,6 +1,7 @@
 //! `shipmate`: the command line.
 
 mod arith;
+mod bench;
 mod calc;
 mod completions;
 mod conformance;
@@ -12,6 +13,7 @@ mod man;
 mod new;
 mod output;
 mod ping;
+mod process;
 mod publish;
 mod record;
 mod recv;
@@ -44,6 +46,7 @@ both sides have on the Unix socket there); the commands do the same on all of th
 const EXAMPLES: &str = "\
 Examples:
   shipmate demo                                     see everything at work, on every transport
+  shipmate bench                                    measure the transports on this machine, and choose
   shipmated --listen unix:/tmp/ship.sock &          a server to try the commands with
   shipmate ping unix:/tmp/ship.sock
   shipmate arith divide 22 7 --at unix:/tmp/ship.sock
@@ -87,6 +90,8 @@ enum Command {
     Publish(publish::Publish),
     Subscribe(subscribe::Subscribe),
     Demo(demo::Demo),
+    Bench(bench::Bench),
+    BenchPartner(bench::BenchPartner),
     Generate(generate::Generate),
     New(new::New),
     Conformance(conformance::Conformance),
@@ -138,6 +143,8 @@ async fn run(CommandLine { command, timeout, shm_tier, log_level: _ }: CommandLi
         Command::New(new) => new.run(&mut output).await,
         Command::Generate(generate) => generate.run(&mut output).await,
         Command::Demo(demo) => demo.run(&context, &mut output).await,
+        Command::Bench(bench) => bench.run(&context, &mut output).await,
+        Command::BenchPartner(partner) => partner.run().await,
         Command::Conformance(conformance) => conformance.run(&context, &mut output).await,
         Command::Completions(completions) => completions.run(&mut output).await,
         Command::Man(man) => man.run(&mut output).await,
