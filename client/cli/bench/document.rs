@@ -14,6 +14,7 @@ pub(super) struct Document {
     /// Changes whenever a program that reads this would have to.
     pub(super) format: &'static str,
     pub(super) version: &'static str,
+    pub(super) measured_unix_seconds: u64,
     pub(super) machine: Machine,
     pub(super) settings: Settings,
     pub(super) rows: Vec<Row>,

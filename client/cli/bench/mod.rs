@@ -15,7 +15,7 @@ mod units;
 
 use std::path::PathBuf;
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -116,6 +116,7 @@ impl Bench {
         let pace = self.pace(&cases, context);
         let settings = Settings::new(&patterns, &sizes, in_flight, &pace);
         let machine = Machine::this();
+        let measured_unix_seconds = SystemTime::UNIX_EPOCH.elapsed()?.as_secs();
         // A place that cannot be written to is better known before half a minute than after it.
         let report = self.report.as_deref().map(|path| report::create(path).map(|file| (path, file))).transpose()?;
 
@@ -130,8 +131,8 @@ impl Bench {
         }
         progress.finish_and_clear();
 
-        let version = env!("CARGO_PKG_VERSION");
-        let document = Document { format: document::FORMAT, version, machine, settings, rows, not_run, advice };
+        let (format, version) = (document::FORMAT, env!("CARGO_PKG_VERSION"));
+        let document = Document { format, version, measured_unix_seconds, machine, settings, rows, not_run, advice };
         if let Some((path, file)) = report {
             report::write(file, &document).with_context(|| format!("write {}", path.display()))?;
         }
