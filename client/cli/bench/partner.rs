@@ -4,13 +4,14 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Once, mpsc};
 use std::time::Duration;
 use std::{env, fs, thread};
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use shipmate::Tier;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -64,13 +65,17 @@ impl BenchPartner {
         let (runs, rounds) = mpsc::channel();
         let folder = self.folder.clone();
         thread::spawn(move || obey(&runs, &folder));
-        match self.role {
+        let result = match self.role {
             Role::Serve => calls::serve(&self).await,
             Role::Send => stream::send(&self).await,
             Role::RawServe => raw::streams::serve(&self),
             Role::RawSend => raw::streams::send(&self),
             Role::RawWord => raw::words::answer(&self, &rounds),
-        }
+        };
+        // A parent that is gone breaks every connection, and nobody wants to be told.
+        let result = if parent_is_gone() { Ok(()) } else { result };
+        remove(&self.folder);
+        result
     }
 }
 
@@ -90,13 +95,26 @@ fn obey(runs: &mpsc::Sender<()>, folder: &Path) {
             break;
         }
     }
-    // The parent may have been killed, and cannot do it.
-    let name = folder.file_name().unwrap_or_default();
-    if name.to_string_lossy().starts_with(FOLDER_PREFIX) {
-        let _ = fs::remove_dir_all(folder);
-    }
+    remove(folder);
     // Whatever this process waits for just now.
     std::process::exit(0);
+}
+
+/// The parent may have been killed, and cannot do it. Whoever comes second waits until it is done.
+fn remove(folder: &Path) {
+    static REMOVED: Once = Once::new();
+    let name = folder.file_name().unwrap_or_default();
+    if name.to_string_lossy().starts_with(FOLDER_PREFIX) {
+        REMOVED.call_once(|| drop(fs::remove_dir_all(folder)));
+    }
+}
+
+/// Its end closes the standard input of this process, sooner or later than it closes connections.
+fn parent_is_gone() -> bool {
+    let stdin = io::stdin();
+    let mut stdin = [PollFd::new(&stdin, PollFlags::empty())];
+    let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    poll(&mut stdin, Some(&moment)).is_ok() && stdin[0].revents().contains(PollFlags::HUP)
 }
 
 impl Partner {
@@ -164,7 +182,7 @@ pub(super) fn now() -> Duration {
     duration(clock_gettime(ClockId::Monotonic))
 }
 
-fn duration(time: rustix::time::Timespec) -> Duration {
+fn duration(time: Timespec) -> Duration {
     Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }
 

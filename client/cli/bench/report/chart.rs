@@ -14,11 +14,11 @@ pub(super) type Unit = fn(f64) -> String;
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 330.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 16.0;
+const RIGHT: f64 = 28.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 34.0;
 /// Of a chart with a line for each way: the names are on the left, and each line is this high.
-const NAMES: f64 = 142.0;
+const NAMES: f64 = 168.0;
 const LINE: f64 = 25.0;
 
 /// How many took how long: the way through the quantiles of each row.

@@ -159,25 +159,31 @@ fn figures(rows: &[&Row], sizes: &[usize], pattern: Pattern) -> String {
         _ => "How long a call takes".to_owned(),
     };
     text += &figure(&title, "time against the part that took no longer", &of_each_size(rows, sizes));
+    let many = capital(&format!("{unit}s a second"));
+    let cpu = format!("CPU time of a {unit}");
     if sizes.len() > 1 {
-        if pattern == Pattern::Sequential {
-            let p50 = chart::by_size(rows, sizes, |row| row.latency_ns.p50 as f64, time);
-            text += &figure("Median by size", "half of the calls take no longer", &p50);
-        }
+        text += &match pattern {
+            Pattern::Sequential => {
+                let median = chart::by_size(rows, sizes, |row| row.latency_ns.p50 as f64, time);
+                figure("Median by size", "half of the calls take no longer", &median)
+            }
+            _ => {
+                let rates = chart::by_size(rows, sizes, |row| row.per_second, rate);
+                figure(&format!("{many} by size"), "higher is better", &rates)
+            }
+        };
         let bytes_per_second = chart::by_size(rows, sizes, |row| row.bytes_per_second, bandwidth);
         text += &figure("Bandwidth by size", "payload, higher is better", &bytes_per_second);
-        let cpu = chart::by_size(rows, sizes, |row| row.cpu_ns_each, time);
-        text += &figure(&format!("CPU time of a {unit} by size"), "both processes, lower is better", &cpu);
+        let chart = chart::by_size(rows, sizes, |row| row.cpu_ns_each, time);
+        text += &figure(&format!("{cpu} by size"), "both processes, lower is better", &chart);
     } else {
+        let times = |row: &Row| [row.latency_ns.p50, row.latency_ns.p99].map(|nanos| nanos as f64).to_vec();
+        text += &figure("Median, and up to 99 %", "lower is better", &chart::lines(rows, times, time));
         let range = |row: &Row| vec![row.per_second, row.per_second_lowest, row.per_second_highest];
-        let rates = chart::lines(rows, range, rate);
-        text += &figure(
-            &capital(&format!("{unit}s a second")),
-            "higher is better; the line is from the lowest round to the highest",
-            &rates,
-        );
-        let cpu = chart::lines(rows, |row| vec![row.cpu_ns_each], time);
-        text += &figure(&format!("CPU time of a {unit}"), "both processes, lower is better", &cpu);
+        let note = "higher is better; the line is from the lowest round to the highest";
+        text += &figure(&many, note, &chart::lines(rows, range, rate));
+        let chart = chart::lines(rows, |row| vec![row.cpu_ns_each], time);
+        text += &figure(&cpu, "both processes, lower is better", &chart);
     }
     text
 }

@@ -40,7 +40,7 @@ impl Log {
     /// The values to mark: each decade, and between them as many as there is room for.
     pub(super) fn ticks(&self) -> Vec<f64> {
         let decades = (self.high / self.low).log10();
-        let steps: &[f64] = if decades <= 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let steps: &[f64] = if decades <= 1.7 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let first = self.low.log10().floor() as i32;
         let last = self.high.log10().ceil() as i32;
         let all = (first..=last).flat_map(|decade| steps.iter().map(move |step| step * 10_f64.powi(decade)));
