@@ -14,8 +14,8 @@ pub(super) fn advise(rows: &[Row], settings: &Settings) -> Option<Advice> {
     // The ways are in order of simplicity.
     let choice = ours.iter().copied().find(|row| cost(row) <= cost(best) * AS_FAST)?;
     let text = vec![use_it(choice, &ours), costs(choice, &ours, settings), change_it(choice, &ours)];
-    let address = address(choice.way);
-    Some(Advice { pattern: choice.pattern, size_bytes: choice.size_bytes, way: choice.way, address, text })
+    let (address, figure) = (address(choice.way), figure(choice));
+    Some(Advice { pattern: choice.pattern, size_bytes: choice.size_bytes, way: choice.way, address, figure, text })
 }
 
 /// The time that counts, of each. Where each is waited for, that is the median, unless so many take longer that
@@ -25,6 +25,16 @@ fn cost(row: &Row) -> f64 {
     match row.pattern {
         Pattern::Sequential => average.max(row.latency_ns.p50 as f64),
         Pattern::InFlight | Pattern::OneWay => average,
+    }
+}
+
+fn figure(row: &Row) -> String {
+    match row.pattern {
+        Pattern::Sequential => {
+            let [median, most] = [row.latency_ns.p50, row.latency_ns.p99].map(|nanos| time(nanos as f64));
+            format!("{median} a call, and {most} at most for 99 %")
+        }
+        _ => format!("{} {}s a second", rate(row.per_second), row.pattern.unit()),
     }
 }
 
@@ -38,13 +48,6 @@ fn address(way: Way) -> &'static str {
 }
 
 fn use_it(choice: &Row, ours: &[&Row]) -> String {
-    let figure = |row: &Row| match row.pattern {
-        Pattern::Sequential => {
-            let [median, most] = [row.latency_ns.p50, row.latency_ns.p99].map(|nanos| time(nanos as f64));
-            format!("{median} a call, and {most} at most for 99 %")
-        }
-        _ => format!("{} {}s a second", rate(row.per_second), row.pattern.unit()),
-    };
     let what = format!(
         "{} of {}: use {}{}: {}.",
         choice.pattern.title(choice.in_flight),
@@ -160,8 +163,10 @@ mod tests {
 
     /// Advice where each call over a way takes so many microseconds, of which so many are processor time.
     fn advice(pattern: Pattern, ways: &[(usize, u64, u64)]) -> Advice {
-        let measured: Vec<Measured> =
-            ways.iter().map(|&(way, micros, cpu)| measured(Way::ALL[way], micros, cpu)).collect();
+        advise_among(pattern, ways.iter().map(|&(way, micros, cpu)| measured(Way::ALL[way], micros, cpu)).collect())
+    }
+
+    fn advise_among(pattern: Pattern, measured: Vec<Measured>) -> Advice {
         let case = Case { pattern, size: 64, in_flight: 64, ways: measured.iter().map(|it| it.way).collect() };
         let [round, spin] = [Duration::from_millis(10), Duration::from_micros(50)];
         let pace = Pace { rounds: 1, round, spin, connect_max: round };

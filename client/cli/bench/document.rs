@@ -79,11 +79,21 @@ pub(super) struct Advice {
     #[serde(serialize_with = "plan::name")]
     pub(super) way: Way,
     pub(super) address: &'static str,
+    /// What it has, in the unit that counts.
+    pub(super) figure: String,
     /// In plain words, a paragraph each: what to use, what it costs, when to change it.
     pub(super) text: Vec<String>,
 }
 
 pub(super) const FORMAT: &str = "shipmate-bench-1";
+
+impl Document {
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let build = "This program was built without optimization: build it with --release before you believe it.";
+        let build = (!self.settings.optimized).then(|| build.to_owned());
+        build.into_iter().chain(self.machine.warning()).collect()
+    }
+}
 
 impl Settings {
     pub(super) fn new(patterns: &[Pattern], sizes: &[usize], in_flight: usize, pace: &Pace) -> Self {

@@ -35,6 +35,13 @@ impl Machine {
         }
     }
 
+    /// What to be careful about.
+    pub(super) fn warning(&self) -> Option<String> {
+        let load = self.load_before;
+        let busy = load > self.cpus as f64 / 4.0;
+        busy.then(|| format!("The machine was busy before, with a load of {load:.1}: measure again when it is quiet."))
+    }
+
     pub(super) fn line(&self) -> String {
         let virtual_machine = if self.virtual_machine { ", a virtual machine" } else { "" };
         let cpus = if self.cpus == 1 { "1 CPU".to_owned() } else { format!("{} CPUs", self.cpus) };

@@ -15,9 +15,18 @@ pub(super) fn text(document: &Document) -> String {
         blocks.extend(if one_size { of_one_size(&rows) } else { of_all_sizes(&rows, &document.settings.sizes_bytes) });
     }
     blocks.extend(not_run(document));
-    let advice = |it: &super::document::Advice| format!("→ {}", it.text.join("\n  "));
-    blocks.extend(document.advice.iter().map(advice));
+    blocks.extend(advice(document, one_size));
     blocks.join("\n\n")
+}
+
+/// In full, or a line for each size.
+fn advice(document: &Document, one_size: bool) -> Vec<String> {
+    if one_size {
+        return document.advice.iter().map(|it| format!("→ {}", it.text.join("\n  "))).collect();
+    }
+    let lines: Vec<String> =
+        document.advice.iter().filter_map(|it| it.text.first()).map(|text| format!("→ {text}")).collect();
+    vec![lines.join("\n"), "What each costs, and when to change it, is in --report and --json.".to_owned()]
 }
 
 fn settings(document: &Document) -> String {
@@ -26,8 +35,8 @@ fn settings(document: &Document) -> String {
         "{} rounds of {:.0} ms for each way, in turns, after one to warm up; spinning is {} µs",
         it.rounds, it.round_millis, it.spin_micros
     );
-    if !it.optimized {
-        text += "\nThis program was built without optimization: build it with --release before you believe it";
+    for warning in document.warnings() {
+        text = format!("{text}\n{warning}");
     }
     text
 }

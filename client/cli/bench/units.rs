@@ -61,9 +61,13 @@ pub(super) fn bandwidth(bytes_each_second: f64) -> String {
     }
 }
 
-/// How many times: 1.3, 12, 230.
+/// How many times: 0.52, 1.3, 12, 230.
 pub(super) fn times(ratio: f64) -> String {
-    if ratio < 9.95 { format!("{ratio:.1}") } else { format!("{ratio:.0}") }
+    match ratio {
+        _ if ratio < 0.995 => format!("{ratio:.2}"),
+        _ if ratio < 9.95 => format!("{ratio:.1}"),
+        _ => format!("{ratio:.0}"),
+    }
 }
 
 /// Three digits, and no more than two after the point.
@@ -98,6 +102,6 @@ mod tests {
         assert_eq!([999_400.0, 999_600.0, 1.5e9].map(time), ["999 µs", "1.00 ms", "1.50 s"]);
         assert_eq!([7.0, 999.4, 999.6, 1.21e6].map(rate), ["7.00", "999", "1.00 k", "1.21 M"]);
         assert_eq!([640.0, 12.1e6, 3.4e9].map(bandwidth), ["0.64 kB/s", "12.1 MB/s", "3.40 GB/s"]);
-        assert_eq!([0.52, 9.94, 9.96, 230.4].map(times), ["0.5", "9.9", "10", "230"]);
+        assert_eq!([0.52, 9.94, 9.96, 230.4].map(times), ["0.52", "9.9", "10", "230"]);
     }
 }

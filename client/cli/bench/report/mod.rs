@@ -36,12 +36,8 @@ fn page(document: &Document) -> String {
         .patterns
         .iter()
         .map(|pattern| format!("<a href=\"#{}\">{}</a>", id(*pattern), pattern.title(document.settings.in_flight)));
-    let warning = match document.settings.optimized {
-        true => "",
-        false => {
-            "<p class=\"warning\">This program was built without optimization: the figures are not to be believed.</p>"
-        }
-    };
+    let warnings = document.warnings();
+    let warning: String = warnings.iter().map(|it| format!("<p class=\"warning\">{}</p>", escape(it))).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -81,7 +77,10 @@ fn section(document: &Document, pattern: Pattern) -> String {
     text += "<div class=\"charts\">";
     text += &figures(&rows, sizes, pattern);
     text += "</div>";
-    text += &table(&rows);
+    text += &match sizes.len() {
+        1 => table(&rows),
+        _ => format!("<details class=\"all\"><summary>All figures</summary>{}</details>", table(&rows)),
+    };
     text + "</section>\n"
 }
 
@@ -118,10 +117,12 @@ fn advise(advice: &[&Advice]) -> String {
             let line = |it: &&Advice| {
                 let (first, rest) = of_one(it);
                 format!(
-                    "<details><summary><b>{}</b> <code>{}</code> <span>{}</span></summary><p>{first}</p>{rest}</details>",
+                    "<details><summary><b>{}</b> <code>{}</code> <span>{}</span>\
+                     <i>{}</i></summary><p>{first}</p>{rest}</details>",
                     bytes(it.size_bytes),
                     it.address,
-                    setting(it)
+                    setting(it),
+                    escape(&it.figure)
                 )
             };
             format!("<div class=\"advice many\">{}</div>", many.iter().map(line).collect::<String>())
