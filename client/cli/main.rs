@@ -46,7 +46,7 @@ both sides have on the Unix socket there); the commands do the same on all of th
 const EXAMPLES: &str = "\
 Examples:
   shipmate demo                                     see everything at work, on every transport
-  shipmate bench                                    measure the transports on this machine, and choose
+  shipmate bench                                    which transport is fast enough here
   shipmated --listen unix:/tmp/ship.sock &          a server to try the commands with
   shipmate ping unix:/tmp/ship.sock
   shipmate arith divide 22 7 --at unix:/tmp/ship.sock

@@ -1,5 +1,7 @@
 //! What to use: the simplest that is fast enough, and what that costs.
 
+use shipmate::Tier;
+
 use super::document::{Advice, Row, Settings};
 use super::plan::{Network, Pattern, Transport, Wait, Way};
 use super::units::{bytes, rate, time, times};
@@ -32,7 +34,7 @@ fn figure(row: &Row) -> String {
     match row.pattern {
         Pattern::Sequential => {
             let [median, most] = [row.latency_ns.p50, row.latency_ns.p99].map(|nanos| time(nanos as f64));
-            format!("{median} a call, and {most} at most for 99 %")
+            format!("{median} a call (99 %: {most})")
         }
         _ => format!("{} {}s a second", rate(row.per_second), row.pattern.unit()),
     }
@@ -49,7 +51,7 @@ fn address(way: Way) -> &'static str {
 
 fn use_it(choice: &Row, ours: &[&Row]) -> String {
     let what = format!(
-        "{} of {}: use {}{}: {}.",
+        "{} of {}: use {}{}, with {}.",
         choice.pattern.title(choice.in_flight),
         bytes(choice.size_bytes),
         address(choice.way),
@@ -82,7 +84,7 @@ fn use_it(choice: &Row, ours: &[&Row]) -> String {
 fn how(way: Way) -> String {
     match (way.tier, way.wait) {
         (None, _) => String::new(),
-        (Some(tier), wait) if tier == shipmate::Tier::Copy => format!(" {}", wait.name()),
+        (Some(Tier::Copy), wait) => format!(" {}", wait.name()),
         (Some(tier), wait) => format!(" {} with the tier {tier}", wait.name()),
     }
 }

@@ -86,7 +86,7 @@ const PRECISION: u8 = 3;
 /// This process's end of a way, and its partner.
 enum Line {
     Calls(Calls),
-    Stream(Stream),
+    Stream(Box<Stream>),
     Raw(Raw),
     Words(Words),
 }
@@ -99,7 +99,7 @@ impl Line {
             (Network::Raw, ..) => Line::Raw(Raw::start(way, case).await?),
             (Network::Shipmate, _, Pattern::OneWay) => {
                 let stream = timeout(pace.connect_max, Stream::start(way, case, spin)).await;
-                Line::Stream(stream.context("the other process does not connect")??)
+                Line::Stream(Box::new(stream.context("the other process does not connect")??))
             }
             (Network::Shipmate, ..) => Line::Calls(Calls::start(way, case, spin, pace.connect_max).await?),
         })

@@ -43,9 +43,9 @@ use crate::output::Output;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  shipmate bench                                     64 bytes, every pattern and transport: half a minute
+  shipmate bench                                  64 bytes, every pattern and transport
   shipmate bench --size 1MiB --pattern one-way
-  shipmate bench --sweep --report bench.html         from 64 bytes to 16 MiB, and a page to look at
+  shipmate bench --sweep --report bench.html      64 bytes to 16 MiB, and a page to look at
   shipmate bench --quick --json | jq '.rows[] | {way, pattern, p50: .latency_ns.p50}'
 
 The fields of the JSON document are explained in docs/bench.md.")]

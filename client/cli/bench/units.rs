@@ -13,7 +13,7 @@ pub(super) fn parse_bytes(text: &str) -> Result<usize, String> {
         "m" | "mb" | "mib" => 1 << 20,
         _ => return Err(wrong()),
     };
-    let bytes = number.checked_mul(factor).unwrap_or(usize::MAX);
+    let bytes = number.saturating_mul(factor);
     match (BYTES_MIN..=BYTES_MAX).contains(&bytes) {
         true => Ok(bytes),
         false => Err(format!("from {} to {}", self::bytes(BYTES_MIN), self::bytes(BYTES_MAX))),
