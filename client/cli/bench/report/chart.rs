@@ -13,7 +13,7 @@ pub(super) type Unit = fn(f64) -> String;
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 330.0;
-const LEFT: f64 = 64.0;
+const LEFT: f64 = 78.0;
 const RIGHT: f64 = 28.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 34.0;
