@@ -91,6 +91,7 @@ enum Command {
     Subscribe(subscribe::Subscribe),
     Demo(demo::Demo),
     Bench(bench::Bench),
+    #[command(skip)]
     BenchPartner(bench::BenchPartner),
     Generate(generate::Generate),
     New(new::New),
@@ -100,7 +101,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command_line = CommandLine::parse();
+    let command_line = CommandLine::given();
     start_logging(&command_line.log_level);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -112,6 +113,22 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => report(&error),
+    }
+}
+
+impl CommandLine {
+    /// What the user asks for, or `shipmate bench` of its other process: that is no command of anybody else's, and
+    /// no shell should offer to complete it.
+    fn given() -> Self {
+        match bench::BenchPartner::asked() {
+            Some(partner) => CommandLine {
+                command: Command::BenchPartner(partner),
+                timeout: None,
+                shm_tier: Tier::Copy,
+                log_level: "warn".to_owned(),
+            },
+            None => CommandLine::parse(),
+        }
     }
 }
 

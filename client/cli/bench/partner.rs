@@ -1,4 +1,4 @@
-//! The other process: this same program, started again by a hidden subcommand. It obeys lines on its standard
+//! The other process: this same program, started again for this. It obeys lines on its standard
 //! input, and ends with that, however its parent ends.
 
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use anyhow::{Context as _, ensure};
-use clap::{Args, ValueEnum};
+use clap::{Parser, ValueEnum};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use shipmate::Tier;
@@ -20,8 +20,7 @@ use super::{calls, raw, stream};
 use crate::process::Process;
 
 /// What the partner is told at its start.
-#[derive(Args, Clone, Debug)]
-#[command(hide = true)]
+#[derive(Parser, Clone, Debug)]
 pub(crate) struct BenchPartner {
     role: Role,
     /// Where the other side is to be met.
@@ -60,7 +59,17 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// Folders of this name are removed by either side.
 const FOLDER_PREFIX: &str = "shipmate-bench-";
 
+/// The first argument of who is to be one.
+const ORDER: &str = "bench-partner";
+
 impl BenchPartner {
+    /// What this process was told, if it is one.
+    pub(crate) fn asked() -> Option<Self> {
+        let mut arguments = env::args_os().skip(1).peekable();
+        let asked = arguments.peek().is_some_and(|argument| argument == ORDER);
+        asked.then(|| Self::parse_from(arguments))
+    }
+
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let (runs, rounds) = mpsc::channel();
         let folder = self.folder.clone();
@@ -133,8 +142,7 @@ impl Partner {
         size: usize,
     ) -> anyhow::Result<Self> {
         let role = role.to_possible_value().context("each role has a name")?;
-        let mut arguments: Vec<OsString> =
-            ["bench-partner", role.get_name(), address, "--folder"].map(Into::into).into();
+        let mut arguments: Vec<OsString> = [ORDER, role.get_name(), address, "--folder"].map(Into::into).into();
         arguments.push(folder.path().into());
         let options = [format!("--tier={tier}"), format!("--spin={}", spin.as_micros()), format!("--size={size}")];
         arguments.extend(options.map(Into::into));

@@ -25,6 +25,7 @@ impl Look {
             (Transport::Shm, _) => ("copy", "M0 -5L5 0L0 5L-5 0Z"),
         };
         let line = match (way.network, way.transport, way.wait) {
+            (Network::Raw, _, Wait::Spinning) => "raw spins",
             (Network::Raw, ..) => "raw",
             (_, Transport::Shm, Wait::Sleeping) => "sleeping",
             _ => "plain",
@@ -40,9 +41,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_of_shipmate_looks_different() {
+    fn every_way_looks_different() {
+        let mut ways = Way::ALL.to_vec();
+        ways.extend(Way::ALL.into_iter().map(Way::limit));
+        ways.sort_by_key(|way| way.order());
+        ways.dedup();
+        assert_eq!(ways.len(), Way::ALL.len() + 5);
         let looks: HashSet<(String, &str)> =
-            Way::ALL.into_iter().map(Look::of).map(|look| (look.class, look.mark)).collect();
-        assert_eq!(looks.len(), Way::ALL.len());
+            ways.iter().map(|&way| Look::of(way)).map(|look| (look.class, look.mark)).collect();
+        assert_eq!(looks.len(), ways.len());
     }
 }
