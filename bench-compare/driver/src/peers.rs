@@ -52,6 +52,8 @@ enum Does {
     /// Calls, one after the other.
     SingleCalls,
     Streams,
+    /// Of streams, the small messages.
+    Records,
     All,
     /// All but many calls in flight.
     Raw,
@@ -88,6 +90,7 @@ impl Way {
             Does::Calls => !work.one_way,
             Does::SingleCalls => !work.one_way && (work.name, work.size) != ("multiply", 64),
             Does::Streams => work.one_way,
+            Does::Records => work.name == "record",
             Does::Raw => (work.name, work.size) != ("multiply", 64),
         }
     }
@@ -164,5 +167,17 @@ pub fn all() -> Vec<Peer> {
              or, where it says fed, when full.",
             &[("tcp", Tcp, "tcp", All), ("unix", Unix, "unix", All),
               ("tcp, fed", Tcp, "tcp fed", Streams), ("unix, fed", Unix, "unix fed", Streams)]),
+        peer("capnp-c++", "target/cpp/ezrpc", Version::Command(&["capnp", "--version"]),
+            "`EzRpcServer` and `EzRpcClient`, with size hints.",
+            &[("tcp", Tcp, "tcp", Calls), ("unix", Unix, "unix", Calls)]),
+        peer("go-net-rpc", "target/go/netrpc", Version::Command(&["go", "version"]),
+            "The guide's programs: net/rpc with gob; records by gob; lines of text through a named pipe. Each message \
+             is one write or, where it says fed, waits in a `bufio.Writer` of 64 KiB.",
+            &[("tcp", Tcp, "tcp", Calls), ("unix", Unix, "unix", Calls),
+              ("gob, unix", Unix, "unix", Streams), ("gob, unix, fed", Unix, "unix fed", Streams),
+              ("text, pipe", Pipe, "pipe", Records), ("text, pipe, fed", Pipe, "pipe fed", Records)]),
+        peer("grpc-go", "target/go/grpc", Version::Module("google.golang.org/grpc"),
+            "Plain text HTTP/2, windows of 16 MiB, messages up to 64 MiB.",
+            &[("tcp", Tcp, "tcp", All), ("unix", Unix, "unix", All)]),
     ]
 }
