@@ -179,5 +179,24 @@ pub fn all() -> Vec<Peer> {
         peer("grpc-go", "target/go/grpc", Version::Module("google.golang.org/grpc"),
             "Plain text HTTP/2, windows of 16 MiB, messages up to 64 MiB.",
             &[("tcp", Tcp, "tcp", All), ("unix", Unix, "unix", All)]),
+        peer("tonic", "target/release/peer-tonic", Version::Crate("tonic"),
+            "One current-thread runtime on each side, which is faster here than tonic's default of many threads; plain \
+             text, TCP_NODELAY, windows of 16 MiB, messages up to 64 MiB, `Bytes` for blobs.",
+            &[("tcp", Tcp, "tcp", All), ("unix", Unix, "unix", All)]),
+        peer("tarpc", "target/release/peer-tarpc", Version::Crate("tarpc"),
+            "Its bincode codec, one current-thread runtime on each side, `serde_bytes` for blobs.",
+            &[("unix", Unix, "unix", Calls)]),
+        peer("zeromq", "target/release/peer-zeromq", Version::Command(&["pkg-config", "--modversion", "libzmq"]),
+            "libzmq over `ipc:`, by the crate zmq: REQ and REP, DEALER and REP for 64 in flight, PUSH and PULL one way; \
+             it collects messages by itself.",
+            &[("ipc", Unix, "ipc", All)]),
+        peer("dbus", "target/release/peer-zbus", Version::Both(&Version::Crate("zbus"), &Version::Command(&["dbus-daemon", "--version"])),
+            "zbus with its tokio feature, one current-thread runtime on each side, `serde_bytes` for blobs, over a \
+             daemon of its own, which shares the server's CPU.",
+            &[("unix", Unix, "unix", Calls)]),
+        peer("iceoryx2", "target/release/peer-iceoryx2", Version::Crate("iceoryx2"),
+            "Request-response and publish-subscribe without overflow, of types without pointers, read in place; sides \
+             that sleep are woken by its events.",
+            &[("event", Sleeping, "event", All), ("busy", Spinning, "busy", All)]),
     ]
 }

@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, process, thread};
 
@@ -114,7 +115,17 @@ pub fn ready(address: impl std::fmt::Display) {
     say(&format!("ready {address}"));
 }
 
-/// For servers that have to tidy up.
+/// The same for a server that has to tidy up: it looks at this, which turns true with the end.
+pub fn ready_until(address: impl std::fmt::Display) -> &'static AtomicBool {
+    static OVER: AtomicBool = AtomicBool::new(false);
+    thread::spawn(|| {
+        until_stdin_ends();
+        OVER.store(true, Ordering::Relaxed);
+    });
+    say(&format!("ready {address}"));
+    &OVER
+}
+
 pub fn until_stdin_ends() {
     let _ = io::stdin().read_to_end(&mut vec![]);
 }
@@ -227,7 +238,7 @@ impl Sending {
         Some(self.sent)
     }
 
-    pub fn figures(self) {
+    pub fn figures(&self) {
         figures(self.sent as u64, self.start.at.elapsed(), Default::default(), cpu() - self.start.cpu);
     }
 }
