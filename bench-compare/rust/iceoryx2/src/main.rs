@@ -268,7 +268,8 @@ fn send_records(node: &Node<Ipc>, address: &str, way: &Way, work: Work, time: Du
     }
     send(&publisher, END);
     sending.figures();
-    until_left(|| service.dynamic_config().number_of_subscribers());
+    // A publisher that goes takes its memory along.
+    kit::until_stdin_ends();
 }
 
 fn send_bulk(node: &Node<Ipc>, address: &str, way: &Way, work: Work, time: Duration) {
@@ -291,12 +292,6 @@ fn send_bulk(node: &Node<Ipc>, address: &str, way: &Way, work: Work, time: Durat
     }
     send(&blob[..1]);
     sending.figures();
-    until_left(|| service.dynamic_config().number_of_subscribers());
-}
-
-/// A publisher that goes takes its memory along.
-fn until_left(subscribers: impl Fn() -> usize) {
-    while subscribers() > 0 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    // A publisher that goes takes its memory along.
+    kit::until_stdin_ends();
 }

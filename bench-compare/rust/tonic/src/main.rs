@@ -55,9 +55,8 @@ fn main() {
             Part::Server => serve(job.has("tcp")).await,
             Part::Client { address, time } => {
                 let endpoint = Endpoint::from_shared(address.clone()).unwrap().tcp_nodelay(true);
-                let windows = endpoint
-                    .initial_stream_window_size(WINDOW_BYTES)
-                    .initial_connection_window_size(WINDOW_BYTES);
+                let windows =
+                    endpoint.initial_stream_window_size(WINDOW_BYTES).initial_connection_window_size(WINDOW_BYTES);
                 let peer = PeerClient::new(windows.connect().await.unwrap());
                 match job.work {
                     Work::Multiply { .. } | Work::Blob { .. } => call(peer, job.work, *time).await,

@@ -26,11 +26,7 @@ impl Service {
     }
 }
 
-#[proxy(
-    interface = "shipmate.BenchCompare.Peer",
-    default_service = "shipmate.BenchCompare",
-    default_path = "/peer"
-)]
+#[proxy(interface = "shipmate.BenchCompare.Peer", default_service = "shipmate.BenchCompare", default_path = "/peer")]
 trait Peer {
     fn multiply(&self, a: i64, b: i64) -> zbus::Result<i64>;
     fn take(&self, blob: &Bytes) -> zbus::Result<u64>;

@@ -53,6 +53,8 @@ fn main() {
             }
             socket.send(END, 0).unwrap();
             sending.figures();
+            // What the other side has not read yet may be lost with the connection.
+            kit::until_stdin_ends();
         }
     }
 }
