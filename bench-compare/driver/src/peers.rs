@@ -170,6 +170,10 @@ pub fn all() -> Vec<Peer> {
         peer("capnp-c++", "target/cpp/ezrpc", Version::Command(&["capnp", "--version"]),
             "`EzRpcServer` and `EzRpcClient`, with size hints.",
             &[("tcp", Tcp, "tcp", Calls), ("unix", Unix, "unix", Calls)]),
+        peer("nng", "target/cpp/nng", Version::Command(&["sh", "-c", "echo nng $(dpkg-query -Wf '${Version}' libnng-dev)"]),
+            "Over `ipc:`: req and rep with a context for each call in flight, push and pull one way, up to 1000 messages (8 \
+             of 1 MiB) waiting to be sent.",
+            &[("ipc", Unix, "ipc", All)]),
         peer("go-net-rpc", "target/go/netrpc", Version::Command(&["go", "version"]),
             "The guide's programs: net/rpc with gob; records by gob; lines of text through a named pipe. Each message \
              is one write or, where it says fed, waits in a `bufio.Writer` of 64 KiB.",
@@ -186,7 +190,7 @@ pub fn all() -> Vec<Peer> {
         peer("tarpc", "target/release/peer-tarpc", Version::Crate("tarpc"),
             "Its bincode codec, one current-thread runtime on each side, `serde_bytes` for blobs.",
             &[("unix", Unix, "unix", Calls)]),
-        peer("zeromq", "target/release/peer-zeromq", Version::Command(&["pkg-config", "--modversion", "libzmq"]),
+        peer("zeromq", "target/release/peer-zeromq", Version::Command(&["sh", "-c", "echo libzmq $(pkg-config --modversion libzmq)"]),
             "libzmq over `ipc:`, by the crate zmq: REQ and REP, DEALER and REP for 64 in flight, PUSH and PULL one way; \
              it collects messages by itself.",
             &[("ipc", Unix, "ipc", All)]),

@@ -39,8 +39,8 @@ How it works, and how to add a peer, is in [bench-compare/README.md](../bench-co
 Each peer is two processes, a client and a server (D-Bus has its daemon besides). A **call** multiplies two
 integers; one **with** so many bytes has them as its argument, of which the server adds up one in each 4096 and
 returns the sum; a record **one way** has the name \"sensor-17\" and an integer, and is counted where it is received.
-**raw** is the same kind of descriptor, or shared memory, with no types at all: what no peer can pass unless it sends
-many messages in one write.
+**raw** is the same kind of descriptor, or shared memory, with no types at all: what a peer on it can pass only by
+sending many messages in one write.
 
 A cell is the median of the rounds, with the lowest and the highest in brackets. CPU time is that of all processes
 together for each call or message. **/ best** is how many times as fast as the best peer of the same kind of transport

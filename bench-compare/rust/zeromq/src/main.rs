@@ -8,6 +8,8 @@ const ADDRESS: &str = "ipc://peer";
 /// In a message: two factors, or a value and a name before the blob.
 const NUMBER_BYTES: usize = 8;
 const HEAD_BYTES: usize = NUMBER_BYTES + kit::NAME.len();
+/// Large messages that may wait on each side, so that they stay in the cache; of others a thousand may.
+const BULK_WAITING: i32 = 8;
 /// Shorter than any message that carries something.
 const END: &[u8] = b"end";
 
@@ -15,11 +17,13 @@ fn main() {
     let job = Job::of_this_process();
     let context = Context::new();
     match (&job.part, job.work) {
-        (Part::Server, Work::Multiply { .. } | Work::Blob { .. }) => answer(&bound(&context, zmq::REP), job.work),
-        (Part::Server, _) => receive(&bound(&context, zmq::PULL)),
+        (Part::Server, Work::Multiply { .. } | Work::Blob { .. }) => {
+            answer(&bound(&context, zmq::REP, job.work), job.work)
+        }
+        (Part::Server, work) => receive(&bound(&context, zmq::PULL, work)),
         (Part::Client { time, .. }, work @ (Work::Multiply { .. } | Work::Blob { .. })) => {
             let many = work.in_flight() > 1;
-            let mut socket = connected(&context, if many { zmq::DEALER } else { zmq::REQ });
+            let mut socket = connected(&context, if many { zmq::DEALER } else { zmq::REQ }, work);
             let question = if let Work::Blob { .. } = work { work.payload() } else { numbers(6, 7) };
             let expected = if let Work::Blob { .. } = work { kit::sum(&question) } else { 42 };
             kit::call_blocking(
@@ -42,7 +46,7 @@ fn main() {
             );
         }
         (Part::Client { time, .. }, work) => {
-            let socket = connected(&context, zmq::PUSH);
+            let socket = connected(&context, zmq::PUSH, work);
             let mut message = numbers(0, 0)[..NUMBER_BYTES].to_vec();
             message.extend_from_slice(kit::NAME.as_bytes());
             message.extend_from_slice(&work.payload());
@@ -59,16 +63,25 @@ fn main() {
     }
 }
 
-fn bound(context: &Context, kind: zmq::SocketType) -> Socket {
-    let socket = context.socket(kind).unwrap();
+fn bound(context: &Context, kind: zmq::SocketType, work: Work) -> Socket {
+    let socket = open(context, kind, work);
     socket.bind(ADDRESS).unwrap();
     kit::ready(ADDRESS);
     socket
 }
 
-fn connected(context: &Context, kind: zmq::SocketType) -> Socket {
-    let socket = context.socket(kind).unwrap();
+fn connected(context: &Context, kind: zmq::SocketType, work: Work) -> Socket {
+    let socket = open(context, kind, work);
     socket.connect(ADDRESS).unwrap();
+    socket
+}
+
+fn open(context: &Context, kind: zmq::SocketType, work: Work) -> Socket {
+    let socket = context.socket(kind).unwrap();
+    if let Work::Bulk { .. } = work {
+        socket.set_sndhwm(BULK_WAITING).unwrap();
+        socket.set_rcvhwm(BULK_WAITING).unwrap();
+    }
     socket
 }
 
