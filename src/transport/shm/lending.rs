@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::region::HUGE_PAGE_BYTES;
 use super::ring::broken;
 use super::sync::{Memory, layout};
 use crate::{Error, Result};
@@ -66,9 +67,10 @@ impl<B> Lender<B> {
     }
 
     /// Whether there is room for a new blob that has `bytes` bytes; nothing, if not even all the free ones
-    /// would make it.
-    pub fn room(&self, bytes: usize) -> Option<Room> {
-        let size = size_of_blob(bytes).filter(|size| *size <= self.bytes_max)?;
+    /// would make it. `once`: it goes only once.
+    pub fn room(&self, bytes: usize, once: bool) -> Option<Room> {
+        let size =
+            if once { size_of_sealed(bytes) } else { size_of_blob(bytes) }.filter(|size| *size <= self.bytes_max)?;
         let free: Vec<_> = self.iter().filter(|(_, own)| own.is_free()).map(|(_, own)| own.bytes).collect();
         let others = self.bytes_max - size;
         match self.free_id() {
@@ -219,6 +221,15 @@ fn size_of_blob(bytes: usize) -> Option<usize> {
         rest => rest.checked_next_multiple_of(BLOB_BYTES_STEP)?,
     };
     round.checked_add(PAGE_BYTES)
+}
+
+/// The same for one that goes once. Where more than a quarter of a huge page is used, a whole one costs less than
+/// the small ones that would do: see [`Region::make_blob_to_seal`](super::Region).
+fn size_of_sealed(bytes: usize) -> Option<usize> {
+    match bytes > HUGE_PAGE_BYTES / 4 {
+        true => bytes.checked_next_multiple_of(HUGE_PAGE_BYTES),
+        false => size_of_blob(bytes),
+    }
 }
 
 /// The receiver's book, with what it has of each blob.

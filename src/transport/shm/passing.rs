@@ -80,11 +80,7 @@ pub(super) fn send_once(stream: impl AsFd, bytes: &[u8], descriptors: &[Borrowed
 
 /// One try, without waiting. `None`: there were more descriptors than there was space for, and the kernel
 /// closed some.
-pub(super) fn receive_once(
-    stream: impl AsFd,
-    bytes: &mut [u8],
-    into: &mut Vec<OwnedFd>,
-) -> io::Result<Option<usize>> {
+pub(super) fn receive_once(stream: impl AsFd, bytes: &mut [u8], into: &mut Vec<OwnedFd>) -> io::Result<Option<usize>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -99,8 +95,8 @@ pub(super) fn receive_once(
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
     use super::*;
+    use std::io::Read;
 
     /// Descriptors of pipes: what was passed is open for as long as the reading end sees no end.
     fn pipes(count: usize) -> (Vec<std::io::PipeReader>, Vec<OwnedFd>) {

@@ -177,7 +177,7 @@ impl State {
             return Some((region.address(), region.bytes()));
         }
         let size = loop {
-            match self.lender.room(bytes)? {
+            match self.lender.room(bytes, once)? {
                 Room::For(size) => break size,
                 Room::Full => {
                     let id = *self.lender.free(false).first()?;
@@ -187,7 +187,8 @@ impl State {
         };
         let charge = Budget::charge(&self.budget, size)?;
         // Where the system has no memory for it, the heap may have.
-        let (region, file) = Region::make_blob(size).ok()?;
+        let made = if once { Region::make_blob_to_seal(size) } else { Region::make_blob(size) };
+        let (region, file) = made.ok()?;
         if !once {
             Region::close_to_writers(&file).ok()?;
         }

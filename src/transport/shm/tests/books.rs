@@ -69,7 +69,7 @@ impl Owner {
             return Some(id);
         }
         loop {
-            match self.lender.room(bytes)? {
+            match self.lender.room(bytes, once)? {
                 Room::For(size) => return Some(self.lender.enter(Content::default(), size, once)),
                 Room::Full => {
                     let id = self.lender.free(false)[0];
@@ -200,12 +200,12 @@ fn a_peer_that_returns_what_it_has_not_or_twice_breaks_the_protocol() {
 fn ids_run_out_before_bytes_do() {
     let mut lender = Lender::new(usize::MAX / 2);
     for _ in 0..layout::BLOBS_MAX {
-        assert!(matches!(lender.room(1), Some(Room::For(BLOB_BYTES_MIN))));
+        assert!(matches!(lender.room(1, false), Some(Room::For(BLOB_BYTES_MIN))));
         lender.enter((), BLOB_BYTES_MIN, false);
     }
-    assert_eq!(lender.room(1), None);
+    assert_eq!(lender.room(1, false), None);
     lender.let_go(7, 0);
-    assert_eq!(lender.room(BLOB_BYTES_MIN * 100), Some(Room::Full), "once the free one has gone");
+    assert_eq!(lender.room(BLOB_BYTES_MIN * 100, false), Some(Room::Full), "once the free one has gone");
 }
 
 /// A small message does not take the one large blob along, which the next large one would miss.
