@@ -55,15 +55,20 @@ impl<B> Lender<B> {
     }
 
     /// Holds the smallest free blob for `bytes` bytes that goes more than once, if there is one of about that size.
-    /// Gives its id, and how many bytes from its start may not be zero.
-    pub fn take(&mut self, bytes: usize) -> Option<(usize, usize)> {
+    /// Gives its id.
+    pub fn take(&mut self, bytes: usize) -> Option<usize> {
         let most = size_of_blob(bytes)?.saturating_mul(4);
         let fits = |own: &Own<B>| own.is_free() && !own.once && (bytes..=most).contains(&own.bytes);
         let free = self.iter().filter(|(_, own)| fits(own));
         let (id, _) = free.min_by_key(|(_, own)| own.bytes)?;
         let own = self.own(id);
         (own.held, own.idle) = (true, false);
-        Some((id, std::mem::take(&mut own.used)))
+        Some(id)
+    }
+
+    /// How many bytes from the start of a blob may not be zero: the caller makes them so.
+    pub fn clear(&mut self, id: usize) -> usize {
+        std::mem::take(&mut self.own(id).used)
     }
 
     /// Whether there is room for a new blob that has `bytes` bytes; nothing, if not even all the free ones
@@ -96,7 +101,8 @@ impl<B> Lender<B> {
     /// The message that was built in a blob is gone; it had written up to `used`.
     pub fn let_go(&mut self, id: usize, used: usize) {
         let own = self.own(id);
-        (own.held, own.used) = (false, used);
+        // More than that, if it was not cleared before.
+        (own.held, own.used) = (false, own.used.max(used));
         if own.once && !own.lent {
             // Sealed already, or never sent: of no further use. A sealed one is lent in the same breath.
             self.forget(id);

@@ -65,7 +65,7 @@ impl Owner {
 
     /// A blob that nobody else has: that is the promise.
     fn take(&mut self, bytes: usize, once: bool) -> Option<usize> {
-        if !once && let Some((id, _)) = self.lender.take(bytes) {
+        if !once && let Some(id) = self.lender.take(bytes) {
             return Some(id);
         }
         loop {
@@ -183,8 +183,13 @@ fn what_was_lent_comes_back_once_and_with_its_dirt() {
     assert_eq!(lender.take(BLOB_BYTES_MIN), None, "it is still lent");
     theirs.store(layout::RETURNED + 8 * id, 1);
     lender.look(|id| returned(&theirs, id)).unwrap();
-    assert_eq!(lender.take(BLOB_BYTES_MIN), Some((id, 100)));
+    assert_eq!(lender.take(BLOB_BYTES_MIN), Some(id));
+    assert_eq!(lender.clear(id), 100);
     assert_eq!(lender.take(BLOB_BYTES_MIN), None, "it is held");
+    lender.let_go(id, 70);
+    assert_eq!(lender.take(BLOB_BYTES_MIN), Some(id));
+    lender.let_go(id, 10);
+    assert_eq!(lender.clear(id), 70, "it was not cleared before");
 }
 
 #[test]
@@ -215,5 +220,6 @@ fn blobs_are_used_for_about_their_size() {
     let large = lender.enter((), 64 * BLOB_BYTES_MIN, false);
     lender.let_go(large, 0);
     assert_eq!(lender.take(BLOB_BYTES_MIN), None);
-    assert_eq!(lender.take(30 * BLOB_BYTES_MIN), Some((large, 0)));
+    assert_eq!(lender.take(30 * BLOB_BYTES_MIN), Some(large));
+    assert_eq!(lender.clear(large), 0);
 }
