@@ -114,7 +114,8 @@ pub struct Waiter {
 #[derive(Clone, Copy)]
 enum State {
     Awake,
-    Spinning(Instant),
+    /// With so many looks at the condition before the next turn.
+    Spinning(Instant, u32),
     Asleep(Instant),
 }
 
@@ -178,7 +179,13 @@ impl Waiter {
         if condition.holds()? {
             return self.awake();
         }
-        if self.spins() {
+        if let Some(looks) = self.spins() {
+            for _ in 0..looks {
+                std::hint::spin_loop();
+                if condition.holds()? {
+                    return self.awake();
+                }
+            }
             // Other tasks of the thread have their turns between two looks: what the peer is waited for
             // may well be what one of them is about to ask it. Yielding wakes this task after all of
             // them; waking it directly would let a `LocalSet` poll it again and again before the others.
@@ -222,17 +229,18 @@ impl Waiter {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether to look again instead of sleeping.
-    fn spins(&mut self) -> bool {
-        match self.state {
-            State::Asleep(_) => false,
-            State::Spinning(since) => since.elapsed() < self.spin.budget,
-            State::Awake if self.spin.budget.is_zero() => false,
-            State::Awake => {
-                self.state = State::Spinning(Instant::now());
-                true
-            }
-        }
+    /// How often to look again, now, instead of sleeping. A turn of the runtime takes as long as many looks; so
+    /// there are more of them for each the longer the others have had nothing to do that changes something.
+    fn spins(&mut self) -> Option<u32> {
+        let (since, looks) = match self.state {
+            State::Asleep(_) => return None,
+            State::Spinning(since, _) if since.elapsed() >= self.spin.budget => return None,
+            State::Spinning(since, looks) => (since, (looks * 2 + 1).min(Spin::LOOKS)),
+            State::Awake if self.spin.budget.is_zero() => return None,
+            State::Awake => (Instant::now(), 0),
+        };
+        self.state = State::Spinning(since, looks);
+        Some(looks)
     }
 
     /// Wakes the peer. It is called when [`Producer::publish`](super::Producer::publish) or

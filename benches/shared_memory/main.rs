@@ -6,8 +6,10 @@
 //! Sides that sleep are on two CPUs, or on one, as the row says: what waking costs depends on that most. Those
 //! that spin have what CPUs the scheduler gives them: a thread that may use one alone never spins.
 
+#[path = "../common/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "this benchmark uses a part of it")]
 mod common;
+mod messages;
 
 use std::future::pending;
 use std::rc::Rc;
@@ -69,6 +71,7 @@ fn main() {
         let spin = Duration::from_micros(spin.parse().unwrap());
         return serve(&address.parse().unwrap(), cpu.parse().ok(), spin, tier.parse().unwrap());
     }
+    messages::serve_if_asked(&arguments);
     let (options, wanted): (Vec<_>, Vec<_>) = arguments.into_iter().partition(|argument| argument.starts_with('-'));
     let quick = options.iter().any(|option| option == "--quick");
     let (rounds, each) = if quick { (3, Duration::from_millis(50)) } else { (9, Duration::from_millis(300)) };
@@ -79,7 +82,10 @@ fn main() {
         each.as_millis()
     );
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    LocalSet::new().block_on(&runtime, measure(ways.map(|(_, way)| way).collect(), rounds, each));
+    LocalSet::new().block_on(&runtime, async {
+        measure(ways.map(|(_, way)| way).collect(), rounds, each).await;
+        messages::measure(rounds, each).await;
+    });
 }
 
 async fn measure(ways: Vec<Way>, rounds: usize, each: Duration) {
