@@ -211,7 +211,8 @@ impl Waiter {
                     taken?;
                 }
                 Poll::Pending => {
-                    if !matches!(self.state, State::Asleep(_)) {
+                    // Who never spins has nothing to learn from the clock.
+                    if !self.spin.max.is_zero() && !matches!(self.state, State::Asleep(_)) {
                         self.state = State::Asleep(Instant::now());
                     }
                     return Poll::Pending;
