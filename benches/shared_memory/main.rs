@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "this benchmark uses a part of it")]
 mod common;
+mod floor;
 mod messages;
 
 use std::future::pending;
@@ -95,9 +96,10 @@ async fn measure(ways: Vec<Way>, rounds: usize, each: Duration) {
         lines.push(Line::connect(way, &folder, index).await);
     }
     let payload = vec![7; ARGUMENT_BYTES];
-    let mut bare = Vec::new();
+    let (mut bare, mut sealed) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         bare.push(micros(ping_pong(each)));
+        sealed.push(micros(floor::sealed_file(&payload, each)));
         for line in &mut lines {
             let cpus = process::cpus();
             if line.way.cpu.is_some() {
@@ -114,6 +116,7 @@ async fn measure(ways: Vec<Way>, rounds: usize, each: Duration) {
     println!("| way | call, p50 us | / memory | unix / it | with a 1 MiB argument, p50 us | MB/s | / unix |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
     println!("| bare ping-pong of two threads | {} | | | | | |", spread(&bare, 2));
+    println!("| bare sealed file, written, mapped, read | | | | {} | | |", spread(&sealed, 0));
     let memory = &lines[0];
     for line in &lines {
         // Who spins is on two CPUs.
