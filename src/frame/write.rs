@@ -15,7 +15,7 @@ use tokio::io::AsyncWrite;
 
 use super::WORD_BYTES;
 use crate::transport::WriteHalf;
-use crate::transport::half::Arena;
+use crate::transport::half::{Arena, Lease};
 
 /// The most pieces in one vectored write (Linux takes 1,024).
 const PIECES_MAX: usize = 64;
@@ -90,6 +90,11 @@ impl<M: Segments + Unpin> FrameWriter<M> {
     /// Memory for a message that is to be written here, where the transport has its own.
     pub(crate) fn arena(&self, first_segment_words: u32) -> Option<Arena> {
         self.half.arena(first_segment_words)
+    }
+
+    /// Memory for bytes of a message that are all written before it is queued here, where the transport has its own.
+    pub(crate) fn lease(&self, bytes: usize) -> Option<Lease> {
+        self.half.lease(bytes)
     }
 
     /// Lets `fill` write a frame of up to `most` bytes where it is sent from. It gives its length, or a reason to
