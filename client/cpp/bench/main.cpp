@@ -1,5 +1,5 @@
-// Measures calls of Arith.multiply and prints a line of JSON: bench shipmate|stock ADDRESS CALLS, where stock is
-// Cap'n Proto's EzRpcClient. `cargo xtask clients-bench` runs it.
+// Measures calls of Arith.multiply and prints a line of JSON: bench shipmate|stock ADDRESS CALLS, where stock
+// is Cap'n Proto's EzRpcClient. `cargo xtask clients-bench` runs it.
 #include <capnp/ez-rpc.h>
 #include <shipmate/client.h>
 

@@ -36,10 +36,7 @@ public final class Bench {
       int batches = calls / IN_FLIGHT;
       long before = System.nanoTime();
       for (int batch = 0; batch < batches; batch++) {
-        Stream.generate(() -> arith.multiply(6, 7))
-            .limit(IN_FLIGHT)
-            .toList()
-            .forEach(Bench::check);
+        Stream.generate(() -> arith.multiply(6, 7)).limit(IN_FLIGHT).toList().forEach(Bench::check);
       }
       double seconds = (System.nanoTime() - before) / 1e9;
       System.out.printf(
@@ -50,6 +47,7 @@ public final class Bench {
           batches * IN_FLIGHT / seconds);
     }
   }
+
   private static void check(Call<Arith.MultiplyResults.Reader, ?> call) {
     if (call.get().getProduct().getValue() != 42) {
       throw new AssertionError("6 * 7 is not 42");
