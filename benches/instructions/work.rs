@@ -1,5 +1,7 @@
 //! What is counted: the work, and both its sides on this thread.
 
+use capnp::data;
+use capnp::traits::Owned;
 use shipmate::message::{Listener, Receiver, Sender};
 use shipmate::schema::arith_capnp::arith;
 use shipmate::schema::shipmate_capnp::shipmate::ping_params;
@@ -17,19 +19,28 @@ pub(crate) enum Work {
     Call { in_flight: usize },
     /// A call that has this much sent back.
     Echo { bytes: usize },
-    /// This much, one way.
+    /// This much, one way, into a queue of them.
     Message { bytes: usize },
+    /// A small one that is received before the next is sent.
+    Alone,
+    /// Bytes in memory that the sender lends, of which one is written.
+    Lent,
+    /// Such bytes in a loan, which is all zero at first.
+    Loan,
 }
 
 const LARGE: usize = 1 << 20;
 
 impl Work {
-    pub(crate) const ALL: [Work; 5] = [
+    pub(crate) const ALL: [Work; 8] = [
         Work::Call { in_flight: 1 },
         Work::Call { in_flight: 64 },
         Work::Echo { bytes: LARGE },
         Work::Message { bytes: 16 },
+        Work::Alone,
         Work::Message { bytes: LARGE },
+        Work::Loan,
+        Work::Lent,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -39,6 +50,9 @@ impl Work {
             Work::Echo { .. } => "echo-1-MiB",
             Work::Message { bytes: LARGE } => "message-1-MiB",
             Work::Message { .. } => "message-16-B",
+            Work::Alone => "message-alone",
+            Work::Loan => "message-1-MiB-loan",
+            Work::Lent => "message-1-MiB-lent",
         }
     }
 
@@ -51,20 +65,21 @@ impl Work {
         match self {
             Work::Call { .. } => 64 * 30,
             Work::Message { bytes: 16 } => 20_000,
-            Work::Echo { .. } | Work::Message { .. } => 64,
+            Work::Alone | Work::Lent => 2_000,
+            Work::Echo { .. } | Work::Message { .. } | Work::Loan => 64,
         }
     }
 
     /// Those that it differs on. The stock network has no messages.
     pub(crate) fn transports(self, network: Network) -> impl Iterator<Item = &'static str> {
-        let tiers: &[&str] = match self {
-            Work::Echo { .. } | Work::Message { bytes: LARGE } => &["shm", "shm-sealed", "shm-trusted"],
-            Work::Call { .. } | Work::Message { .. } => &["shm"],
-        };
-        let (sockets, tiers): (&[&str], _) = match (network, self) {
-            (Network::Stock, Work::Message { .. }) => (&[], &[][..]),
-            (Network::Stock, _) => (&["memory", "unix", "tcp", "pipe"], &[][..]),
-            _ => (&["memory", "unix", "tcp", "pipe"], tiers),
+        let sockets: &[&str] = &["memory", "unix", "tcp", "pipe"];
+        let tiers: &[&str] = &["shm", "shm-sealed", "shm-trusted"];
+        let (sockets, tiers) = match (network, self) {
+            (Network::Stock, Work::Call { .. } | Work::Echo { .. }) => (sockets, &[][..]),
+            (Network::Stock, _) => (&[][..], &[][..]),
+            (_, Work::Loan | Work::Lent) => (&[][..], &tiers[1..]),
+            (_, Work::Echo { .. } | Work::Message { bytes: LARGE }) => (sockets, tiers),
+            _ => (sockets, &tiers[..1]),
         };
         sockets.iter().chain(tiers).copied()
     }
@@ -89,6 +104,9 @@ impl Work {
                     }
                 }
                 Work::Message { bytes } => send(transport, tier, &vec![7; bytes], times).await,
+                Work::Alone => send_alone(transport, tier, times).await,
+                Work::Loan => send_loans(transport, tier, times).await,
+                Work::Lent => send_lent(transport, tier, times).await,
             }
         });
     }
@@ -109,7 +127,7 @@ async fn call(arith: &arith::Client, in_flight: usize, times: usize) {
 
 async fn send(transport: &str, tier: Tier, payload: &[u8], times: usize) {
     let folder = TempDir::new().unwrap();
-    let (mut sender, mut receiver) = connected(transport, tier, &folder).await;
+    let (mut sender, mut receiver) = connected::<ping_params::Owned>(transport, tier, &folder).await;
     let sending = async {
         for _ in 0..times {
             sender.feed(|mut message| message.set_payload(payload)).await.unwrap();
@@ -127,9 +145,42 @@ async fn send(transport: &str, tier: Tier, payload: &[u8], times: usize) {
     tokio::join!(sending, receiving);
 }
 
-type Message = ping_params::Owned;
+async fn send_alone(transport: &str, tier: Tier, times: usize) {
+    let folder = TempDir::new().unwrap();
+    let (mut sender, mut receiver) = connected::<ping_params::Owned>(transport, tier, &folder).await;
+    for _ in 0..times {
+        let sending = sender.send(|mut message| message.set_payload(&[7; 16]));
+        let (sent, message) = tokio::join!(sending, receiver.recv());
+        sent.unwrap();
+        assert_eq!(message.unwrap().unwrap().get().unwrap().get_payload().unwrap(), &[7; 16]);
+    }
+}
 
-async fn connected(transport: &str, tier: Tier, folder: &TempDir) -> (Sender<Message>, Receiver<Message>) {
+async fn send_loans(transport: &str, tier: Tier, times: usize) {
+    let folder = TempDir::new().unwrap();
+    let (mut sender, mut receiver) = connected::<ping_params::Owned>(transport, tier, &folder).await;
+    for _ in 0..times {
+        let mut loan = sender.loan(LARGE as u32 / 8 + 64);
+        loan.init_root().init_payload(LARGE as u32)[LARGE - 1] = 7;
+        let (sent, message) = tokio::join!(loan.send(), receiver.recv());
+        sent.unwrap();
+        assert_eq!(message.unwrap().unwrap().get().unwrap().get_payload().unwrap()[LARGE - 1], 7);
+    }
+}
+
+async fn send_lent(transport: &str, tier: Tier, times: usize) {
+    let folder = TempDir::new().unwrap();
+    let (mut sender, mut receiver) = connected::<data::Owned>(transport, tier, &folder).await;
+    for _ in 0..times {
+        let mut loan = sender.loan_bytes(LARGE).unwrap();
+        loan[LARGE - 1] = 7;
+        let (sent, message) = tokio::join!(loan.send(), receiver.recv());
+        sent.unwrap();
+        assert_eq!(message.unwrap().unwrap().get().unwrap()[LARGE - 1], 7);
+    }
+}
+
+async fn connected<T: Owned>(transport: &str, tier: Tier, folder: &TempDir) -> (Sender<T>, Receiver<T>) {
     let address: Address = match transport {
         "memory" => {
             let (near, far) = memory::pair();

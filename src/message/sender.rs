@@ -9,15 +9,16 @@ use capnp::traits::{FromPointerBuilder, Owned};
 use tokio::io::AsyncReadExt;
 
 use super::Sizes;
+use super::bytes::BytesMessage;
 use crate::frame::{FrameWriter, Segments};
-use crate::transport::half::Arena;
+use crate::transport::half::{Arena, Lease};
 use crate::transport::shm::{self, SHARED_BYTES_MIN, TABLE_BYTES};
 use crate::transport::{self, Connecting, ReadHalf, Stream, pipe};
 use crate::{Address, Error, Limits, Result};
 
 /// Sends messages of the type `T`, such as `record::Owned`, to one receiver.
 pub struct Sender<T> {
-    writer: FrameWriter<Draft>,
+    writer: FrameWriter<Outgoing>,
     frame_bytes_max: usize,
     sizes: Sizes,
     /// Nothing comes from the receiver but its end.
@@ -101,7 +102,7 @@ impl<T: Owned> Sender<T> {
         }
         let mut message = self.draft(bytes);
         build(message.init_root());
-        self.queue(message).await
+        self.queue(Outgoing::Built(message)).await
     }
 
     /// The same for a message that is built already; its root must be a `T`.
@@ -109,7 +110,7 @@ impl<T: Owned> Sender<T> {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn feed_message(&mut self, message: Builder<HeapAllocator>) -> Result<()> {
-        self.queue(Draft::Heap(message)).await
+        self.queue(Outgoing::Built(Draft::Heap(message))).await
     }
 
     /// Memory of about `words` words to build a message in, for as long as it takes, and to
@@ -139,6 +140,20 @@ impl<T: Owned> Sender<T> {
         Ok(written.map(|written| written.map(|()| built - TABLE_BYTES)))
     }
 
+    pub(super) fn frame_bytes_max(&self) -> usize {
+        self.frame_bytes_max
+    }
+
+    /// Memory for bytes of a message that are all written, where the transport has its own.
+    pub(super) fn lease(&self, bytes: usize) -> Option<Lease> {
+        self.writer.lease(bytes)
+    }
+
+    pub(super) async fn send_outgoing(&mut self, message: Outgoing) -> Result<()> {
+        self.queue(message).await?;
+        self.flush().await
+    }
+
     fn draft(&self, bytes: usize) -> Draft {
         let words = |most: usize| (bytes.min(most) / 8) as u32;
         let arena = if bytes >= SHARED_BYTES_MIN { self.writer.arena(words(SHARED_SEGMENT_BYTES_MAX)) } else { None };
@@ -151,16 +166,10 @@ impl<T: Owned> Sender<T> {
         }
     }
 
-    async fn queue(&mut self, message: Draft) -> Result<()> {
+    async fn queue(&mut self, message: Outgoing) -> Result<()> {
         let bytes = message.segments().iter().map(|segment| segment.len()).sum();
         if bytes > self.frame_bytes_max {
-            return Err(Error::Limit {
-                limit: "frame_bytes_max",
-                allowed: self.frame_bytes_max as u64,
-                seen: bytes as u64,
-                what: "the message to send",
-                advice: "split it, or raise the limit on both sides",
-            });
+            return Err(too_large(self.frame_bytes_max, bytes));
         }
         self.writer.push(message);
         self.note(bytes).await
@@ -234,16 +243,40 @@ impl<T: Owned> Loan<'_, T> {
     /// # Errors
     /// Those of [`Sender::send`].
     pub async fn send(self) -> Result<()> {
-        self.sender.queue(self.message).await?;
-        self.sender.flush().await
+        self.sender.send_outgoing(Outgoing::Built(self.message)).await
     }
 }
 
-/// A message that is built, or waits to be written.
-enum Draft {
+/// A message that waits to be written.
+pub(super) enum Outgoing {
+    Built(Draft),
+    Bytes(BytesMessage),
+}
+
+impl Segments for Outgoing {
+    fn segments(&self) -> OutputSegments<'_> {
+        match self {
+            Outgoing::Built(message) => message.segments(),
+            Outgoing::Bytes(message) => message.segments(),
+        }
+    }
+}
+
+/// A message that is built.
+pub(super) enum Draft {
     Heap(Builder<HeapAllocator>),
     /// Its large parts are in memory that is shared with the receiver.
     Shared(Builder<Arena>),
+}
+
+pub(super) fn too_large(allowed: usize, seen: usize) -> Error {
+    Error::Limit {
+        limit: "frame_bytes_max",
+        allowed: allowed as u64,
+        seen: seen as u64,
+        what: "the message to send",
+        advice: "split it, or raise the limit on both sides",
+    }
 }
 
 impl Draft {
