@@ -124,23 +124,13 @@ fn in_turn(steps: &[Step]) -> Result<()> {
 }
 
 /// What the tests need beyond Rust: the `capnp` tool with its standard imports, compilers of C and C++ to use the C
-/// library with, and what a project in each language needs, which `shipmate new` makes.
+/// library with, and what each language needs, for `shipmate new` makes projects in all of them.
 fn install_tools() -> Result<()> {
-    let tools = [
-        ("capnp", "capnproto libcapnp-dev"),
-        ("cc", "gcc"),
-        ("c++", "g++"),
-        ("pkg-config", "pkg-config"),
-        ("python3", "python3 python3-venv"),
-        ("npm", "nodejs npm"),
-        ("go", "golang"),
-        ("cmake", "cmake make libssl-dev"),
-        ("javac", "openjdk-17-jdk-headless"),
-        ("mvn", "maven"),
-    ];
-    let missing = tools.iter().filter(|(program, _)| !is_there(program));
-    let packages: Vec<&str> = missing.flat_map(|(_, packages)| packages.split(' ')).collect();
-    if packages.is_empty() { Ok(()) } else { install(&packages) }
+    let tools = ["capnp", "cc", "c++", "make", "pkg-config"];
+    if !tools.into_iter().all(is_there) {
+        install(&["capnproto", "libcapnp-dev", "gcc", "g++", "make", "pkg-config"])?;
+    }
+    languages::install(&LANGUAGES)
 }
 
 /// Installs packages of Debian.
