@@ -184,7 +184,7 @@ pub fn all() -> Vec<Peer> {
             "Plain text HTTP/2, windows of 16 MiB, messages up to 64 MiB.",
             &[("tcp", Tcp, "tcp", All), ("unix", Unix, "unix", All)]),
         peer("tonic", "target/release/peer-tonic", Version::Crate("tonic"),
-            "One current-thread runtime on each side, which is faster here than tonic's default of many threads; plain \
+            "One current-thread runtime on each side, not tonic's default of many threads, which would share one CPU; plain \
              text, TCP_NODELAY, windows of 16 MiB, messages up to 64 MiB, `Bytes` for blobs.",
             &[("tcp", Tcp, "tcp", All), ("unix", Unix, "unix", All)]),
         peer("tarpc", "target/release/peer-tarpc", Version::Crate("tarpc"),
