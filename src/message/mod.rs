@@ -28,6 +28,7 @@
 
 mod publisher;
 mod receiver;
+mod segment;
 mod sender;
 mod subscriber;
 
@@ -36,6 +37,7 @@ use capnp::traits::Owned;
 pub use publisher::{PublishOptions, Publisher};
 pub use receiver::Receiver;
 use receiver::Sending;
+pub use segment::Segment;
 pub use sender::{Loan, Sender};
 pub use subscriber::{SubscribeOptions, Subscriber};
 

@@ -9,6 +9,7 @@ use capnp::traits::{FromPointerBuilder, Owned};
 use tokio::io::AsyncReadExt;
 
 use super::Sizes;
+use super::segment::{self, Segment};
 use crate::frame::{FrameWriter, Segments};
 use crate::transport::half::Arena;
 use crate::transport::shm::{self, SHARED_BYTES_MIN, TABLE_BYTES};
@@ -17,7 +18,7 @@ use crate::{Address, Error, Limits, Result};
 
 /// Sends messages of the type `T`, such as `record::Owned`, to one receiver.
 pub struct Sender<T> {
-    writer: FrameWriter<Draft>,
+    writer: FrameWriter<Outgoing>,
     frame_bytes_max: usize,
     sizes: Sizes,
     /// Nothing comes from the receiver but its end.
@@ -101,7 +102,7 @@ impl<T: Owned> Sender<T> {
         }
         let mut message = self.draft(bytes);
         build(message.init_root());
-        self.queue(message).await
+        self.queue(Outgoing::Built(message)).await
     }
 
     /// The same for a message that is built already; its root must be a `T`.
@@ -109,7 +110,7 @@ impl<T: Owned> Sender<T> {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn feed_message(&mut self, message: Builder<HeapAllocator>) -> Result<()> {
-        self.queue(Draft::Heap(message)).await
+        self.queue(Outgoing::Built(Draft::Heap(message))).await
     }
 
     /// Memory of about `words` words to build a message in, for as long as it takes, and to
@@ -118,6 +119,26 @@ impl<T: Owned> Sender<T> {
     pub fn loan(&mut self, words: u32) -> Loan<'_, T> {
         let message = self.draft(words as usize * 8);
         Loan { sender: self, message }
+    }
+
+    /// Memory for a segment of at least so many bytes, to be filled as bytes and
+    /// [sent](Self::send_segments) by this sender. Over shared memory, one of 32 KiB or more is handed over
+    /// where it is, while there is room for that.
+    pub fn segment(&mut self, bytes: usize) -> Segment {
+        let words = u32::try_from(bytes.div_ceil(8)).unwrap_or(u32::MAX).max(1);
+        Segment::new(if bytes >= SHARED_BYTES_MIN { self.writer.arena(words) } else { None }, words)
+    }
+
+    /// Sends a message of these segments, the first of which starts with the pointer to its root: a `T`.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub async fn send_segments(&mut self, segments: Vec<Segment>) -> Result<()> {
+        if segments.is_empty() {
+            return Err(Error::Misuse("a message has at least one segment".into()));
+        }
+        self.queue(Outgoing::Segments(segments)).await?;
+        self.flush().await
     }
 
     /// Builds a small message in the transport's memory, if there is room. It may outgrow that.
@@ -151,7 +172,7 @@ impl<T: Owned> Sender<T> {
         }
     }
 
-    async fn queue(&mut self, message: Draft) -> Result<()> {
+    async fn queue(&mut self, message: Outgoing) -> Result<()> {
         let bytes = message.segments().iter().map(|segment| segment.len()).sum();
         if bytes > self.frame_bytes_max {
             return Err(Error::Limit {
@@ -234,12 +255,28 @@ impl<T: Owned> Loan<'_, T> {
     /// # Errors
     /// Those of [`Sender::send`].
     pub async fn send(self) -> Result<()> {
-        self.sender.queue(self.message).await?;
+        self.sender.queue(Outgoing::Built(self.message)).await?;
         self.sender.flush().await
     }
 }
 
-/// A message that is built, or waits to be written.
+/// A message that waits to be written.
+enum Outgoing {
+    Built(Draft),
+    Segments(Vec<Segment>),
+}
+
+impl Segments for Outgoing {
+    fn segments(&self) -> OutputSegments<'_> {
+        match self {
+            Outgoing::Built(Draft::Heap(message)) => message.get_segments_for_output(),
+            Outgoing::Built(Draft::Shared(message)) => message.get_segments_for_output(),
+            Outgoing::Segments(segments) => segment::output(segments),
+        }
+    }
+}
+
+/// A message that is built.
 enum Draft {
     Heap(Builder<HeapAllocator>),
     /// Its large parts are in memory that is shared with the receiver.
@@ -258,15 +295,6 @@ impl Draft {
         match self {
             Draft::Heap(message) => message.get_root(),
             Draft::Shared(message) => message.get_root(),
-        }
-    }
-}
-
-impl Segments for Draft {
-    fn segments(&self) -> OutputSegments<'_> {
-        match self {
-            Draft::Heap(message) => message.get_segments_for_output(),
-            Draft::Shared(message) => message.get_segments_for_output(),
         }
     }
 }

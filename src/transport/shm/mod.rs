@@ -46,7 +46,7 @@ pub mod sync;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use arena::Arena;
+pub(crate) use arena::{Arena, Segment};
 pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
 pub(crate) use in_place::{TABLE_BYTES, build};
 pub(super) use meet::{HELLO_MAGIC, Host, Terms, ask};
