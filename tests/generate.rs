@@ -1,5 +1,7 @@
 //! `shipmate generate` as a user has it: plain schemas in, and what each language makes of the result.
 
+mod languages;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::timeout;
+
+use languages::{Clients, not_tried, on_path};
 
 /// A limit for what hangs; a first build of a crate is the longest.
 const LONG: Duration = Duration::from_secs(300);
@@ -151,14 +155,11 @@ async fn succeed(command: Command) -> String {
     ended.out
 }
 
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
-/// A test that needs what this machine does not have says so.
-fn skipped(what: &str) {
-    eprintln!("not tried: {what}");
+/// Runs what prepares the client in a language, in its folder.
+async fn prepare(language: &str, script: &str) {
+    let mut command = Command::new("sh");
+    command.args(["-euc", script]).current_dir(Path::new(ROOT).join("client").join(language));
+    succeed(command).await;
 }
 
 #[tokio::test]
@@ -192,7 +193,7 @@ async fn cpp_compiles_with_its_imports() {
     let said = project.ok("--lang cpp --out made --import-path shared schema").await;
     assert_eq!(said, "cpp: 6 files in made/cpp; #include <port.capnp.h> with -I made/cpp\n");
     if on_path("g++").is_none() || !Path::new("/usr/include/capnp/message.h").exists() {
-        return skipped("g++ with Cap'n Proto's headers");
+        return not_tried("g++ with Cap'n Proto's headers", "g++ libcapnp-dev");
     }
     project.write("main.c++", "#include <ship-log.capnp.h>\nharbour::Port::Reader port; ShipLog::Client *log;\n");
     succeed(project.command("g++", "-std=c++17 -fsyntax-only -I made/cpp main.c++ made/cpp/ship-log.capnp.c++")).await;
@@ -216,10 +217,9 @@ async fn python_loads_the_package_with_its_imports_and_streams() {
     );
     // What needs no change is as it was.
     assert_eq!(project.read("made/python/depth/wire/unit.capnp"), SCHEMAS[1].1);
-    let python = Path::new(ROOT).join("client/python/.venv/bin/python");
-    if !python.exists() {
-        return skipped("Python with pycapnp: run client/python/check");
-    }
+    let Some(python) = python_with_pycapnp().await else {
+        return not_tried("Python", "python3 python3-venv");
+    };
     let program = "from depth.wire import port, ship_log, unit
 assert ship_log.flag == b'\\x01\\x02\\x03' and ship_log.note == 'import \"nowhere.capnp\"'
 assert ship_log.ShipLog.schema.methods['depth'].param_type.fields['unit'].proto.slot.type.enum.typeId == unit.Unit.schema.node.id
@@ -227,6 +227,29 @@ print(port.Port.new_message(name='Whitby').name)";
     let mut load = project.command(python, "-c");
     load.arg(program).env("PYTHONPATH", project.path("made/python"));
     assert_eq!(succeed(load).await, "Whitby\n");
+}
+
+/// The client's own, or one with pycapnp alone, as the client has it.
+async fn python_with_pycapnp() -> Option<PathBuf> {
+    let _alone = Clients::alone();
+    let of_client = Path::new(ROOT).join("client/python/.venv");
+    if of_client.join("installed").exists() {
+        return Some(of_client.join("bin/python"));
+    }
+    on_path("python3")?;
+    let own = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pycapnp");
+    let pip = "install -q --disable-pip-version-check --no-deps --require-hashes -r";
+    prepare(
+        "python",
+        &format!(
+            "python3 -m venv {0}
+            sed -n '/^pycapnp==/,/[^\\\\]$/p' requirements.lock > {0}/requirements
+            {0}/bin/python -m pip {pip} {0}/requirements",
+            own.display()
+        ),
+    )
+    .await;
+    Some(own.join("bin/python"))
 }
 
 #[tokio::test]
@@ -280,22 +303,15 @@ async fn go_code_of_the_next_step_is_ours_and_one_package_may_have_all() {
 async fn go_packages_compile() {
     let module = Path::new(ROOT).join("client/go");
     let text = std::fs::read_to_string(module.join("go.mod")).unwrap();
-    let library = "capnproto.org/go/capnp/v3";
-    let version = text.lines().find_map(|line| line.strip_prefix(&format!("require {library} "))).unwrap();
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap());
-    if on_path("go").is_none() || !home.join(format!("go/pkg/mod/{library}@{version}")).is_dir() {
-        return skipped("Go with its Cap'n Proto library: run client/go/check");
+    if on_path("go").is_none() {
+        return not_tried("Go", "Go 1.26");
     }
     let project = Project::new(&SCHEMAS);
     let (_, rest) = text.split_once('\n').unwrap();
     project.write("go.mod", &format!("module example.com/depth\n{rest}"));
     std::fs::copy(module.join("go.sum"), project.path("go.sum")).unwrap();
-    let mut generate = project.command(env!("CARGO_BIN_EXE_shipmate"), "generate -l go -o . -I shared schema");
-    generate.env("GOPROXY", "off");
-    succeed(generate).await;
-    let mut build = project.command("go", "vet ./go/...");
-    build.env("GOPROXY", "off");
-    succeed(build).await;
+    succeed(project.command(env!("CARGO_BIN_EXE_shipmate"), "generate -l go -o . -I shared schema")).await;
+    succeed(project.command("go", "vet ./go/...")).await;
 }
 
 #[tokio::test]
@@ -305,12 +321,14 @@ async fn java_is_made_by_its_generator() {
     assert!(said.contains("mvn install") && said.contains("SHIPMATE_JAVA_GENERATOR"), "{said}");
     assert!(!project.path("made/java").exists());
 
+    let (Some(_), Some(java)) = (on_path("mvn"), on_path("java")) else {
+        return not_tried("Java", "a JDK 17 and maven");
+    };
+    let _alone = Clients::alone();
+    prepare("java", "mvn -B -q package --projects generator -DskipTests -Dspotless.check.skip").await;
     let target = Path::new(ROOT).join("client/java/generator/target");
     let jars = target.read_dir().into_iter().flatten().map(|entry| entry.unwrap().path());
-    let jar = jars.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "jar"));
-    let (Some(jar), Some(java)) = (jar, on_path("java")) else {
-        return skipped("Java's generator: run client/java/check");
-    };
+    let jar = jars.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "jar")).unwrap();
     let mut generate = project.generate("-l java,python -o made -I shared --java-package org.depth schema");
     std::os::unix::fs::symlink(java, project.path("bin/java")).unwrap();
     generate.env("SHIPMATE_JAVA_GENERATOR", jar);
@@ -337,10 +355,18 @@ async fn typescript_is_made_by_its_generator() {
     assert_eq!(said, "typescript: 3 files in made/typescript; import … from \"made/typescript/port.js\"\n");
     assert!(project.read("made/typescript/ship-log.ts").contains(r#"import "unit.capnp".Unit"#));
 
-    let real = Path::new(ROOT).join("client/typescript/dist/src/generate/main.js");
-    let (Some(node), true) = (on_path("node"), real.exists()) else {
-        return skipped("TypeScript's generator: run client/typescript/check");
+    let (Some(node), Some(_)) = (on_path("node"), on_path("npm")) else {
+        return not_tried("TypeScript", "Node.js 20 with npm");
     };
+    let _alone = Clients::alone();
+    prepare(
+        "typescript",
+        "cmp -s package-lock.json node_modules/.installed || npm ci --ignore-scripts --no-audit --no-fund
+        cp package-lock.json node_modules/.installed
+        npx --no-install tsc --build src",
+    )
+    .await;
+    let real = Path::new(ROOT).join("client/typescript/dist/src/generate/main.js");
     let run = format!("exec {} {} \"$@\"", node.display(), real.display());
     project.program("node_modules/.bin/shipmate-generate", &run);
     project.ok("-l typescript -o made -I shared schema").await;

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use shipmate::Address;
 
@@ -95,6 +95,16 @@ pub(crate) fn pin(cpu: usize) {
     let mut cpus = CpuSet::new();
     cpus.set(cpu);
     sched_setaffinity(None, &cpus).expect("there is such a CPU");
+}
+
+/// Lets this thread run on these CPUs.
+pub(crate) fn pin_to(cpus: &CpuSet) {
+    sched_setaffinity(None, cpus).expect("they were allowed before");
+}
+
+/// Where this thread may run.
+pub(crate) fn cpus() -> CpuSet {
+    sched_getaffinity(None).expect("a thread may ask for its own")
 }
 
 /// Says where the server listens, once it does.

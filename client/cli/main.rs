@@ -1,6 +1,7 @@
 //! `shipmate`: the command line.
 
 mod arith;
+mod bench;
 mod calc;
 mod completions;
 mod conformance;
@@ -12,6 +13,7 @@ mod man;
 mod new;
 mod output;
 mod ping;
+mod process;
 mod publish;
 mod record;
 mod recv;
@@ -44,6 +46,7 @@ both sides have on the Unix socket there); the commands do the same on all of th
 const EXAMPLES: &str = "\
 Examples:
   shipmate demo                                     see everything at work, on every transport
+  shipmate bench                                    which transport is fast enough here
   shipmated --listen unix:/tmp/ship.sock &          a server to try the commands with
   shipmate ping unix:/tmp/ship.sock
   shipmate arith divide 22 7 --at unix:/tmp/ship.sock
@@ -87,6 +90,9 @@ enum Command {
     Publish(publish::Publish),
     Subscribe(subscribe::Subscribe),
     Demo(demo::Demo),
+    Bench(bench::Bench),
+    #[command(skip)]
+    BenchPartner(bench::BenchPartner),
     Generate(generate::Generate),
     New(new::New),
     Conformance(conformance::Conformance),
@@ -95,7 +101,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command_line = CommandLine::parse();
+    let command_line = CommandLine::given();
     start_logging(&command_line.log_level);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -107,6 +113,22 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => report(&error),
+    }
+}
+
+impl CommandLine {
+    /// What the user asks for, or `shipmate bench` of its other process: that is no command of anybody else's, and
+    /// no shell should offer to complete it.
+    fn given() -> Self {
+        match bench::BenchPartner::asked() {
+            Some(partner) => CommandLine {
+                command: Command::BenchPartner(partner),
+                timeout: None,
+                shm_tier: Tier::Copy,
+                log_level: "warn".to_owned(),
+            },
+            None => CommandLine::parse(),
+        }
     }
 }
 
@@ -138,6 +160,8 @@ async fn run(CommandLine { command, timeout, shm_tier, log_level: _ }: CommandLi
         Command::New(new) => new.run(&mut output).await,
         Command::Generate(generate) => generate.run(&mut output).await,
         Command::Demo(demo) => demo.run(&context, &mut output).await,
+        Command::Bench(bench) => bench.run(&context, &mut output).await,
+        Command::BenchPartner(partner) => partner.run().await,
         Command::Conformance(conformance) => conformance.run(&context, &mut output).await,
         Command::Completions(completions) => completions.run(&mut output).await,
         Command::Man(man) => man.run(&mut output).await,

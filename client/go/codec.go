@@ -71,6 +71,9 @@ func (c *codec) Decode() (*capnp.Message, error) {
 	switch {
 	case err == nil:
 		message.TraverseLimit = readBytesMax
+		if err := checkPointers(message); err != nil {
+			return nil, c.end(lost("the peer broke the protocol", err))
+		}
 		return message, nil
 	case err == io.EOF:
 		c.end(lost("the peer closed it", err))

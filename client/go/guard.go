@@ -15,11 +15,19 @@ type guard struct {
 	*codec
 
 	mutex sync.Mutex
-	// The peer's promises that were resolved and that the library has not released.
-	resolved map[uint32]bool
+	// The peer's promises that were resolved and that the library has not released, and to what.
+	resolved map[uint32]resolution
 }
 
-func newGuard(codec *codec) *guard { return &guard{codec: codec, resolved: make(map[uint32]bool)} }
+// A resolution is a capability of the peer's with a number, or something else.
+type resolution struct {
+	number   uint32
+	isNumber bool
+}
+
+func newGuard(codec *codec) *guard {
+	return &guard{codec: codec, resolved: make(map[uint32]resolution)}
+}
 
 // Decode reads a message.
 func (g *guard) Decode() (*capnp.Message, error) {
@@ -84,22 +92,44 @@ func checkTarget(call rpccp.Call) error {
 }
 
 func (g *guard) checkResolve(resolve rpccp.Resolve) error {
+	to, err := resolutionOf(resolve)
+	if err != nil {
+		return err
+	}
 	promise := resolve.PromiseId()
-	if resolve.Which() == rpccp.Resolve_Which_cap {
-		to, err := resolve.Cap()
-		if err != nil {
-			return err
-		}
-		if to.Which() == rpccp.CapDescriptor_Which_senderHosted && to.SenderHosted() == promise ||
-			to.Which() == rpccp.CapDescriptor_Which_senderPromise && to.SenderPromise() == promise {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	if _, is := g.resolved[promise]; is {
+		return errors.New("a promise was resolved twice")
+	}
+	// None of these is in a circle yet, so that this ends.
+	for next := to; next.isNumber; next = g.resolved[next.number] {
+		if next.number == promise {
 			return errors.New("a promise was resolved to itself")
 		}
 	}
-	g.mutex.Lock()
-	defer g.mutex.Unlock()
-	if g.resolved[promise] {
-		return errors.New("a promise was resolved twice")
-	}
-	g.resolved[promise] = true
+	g.resolved[promise] = to
 	return nil
+}
+
+func resolutionOf(resolve rpccp.Resolve) (resolution, error) {
+	if resolve.Which() != rpccp.Resolve_Which_cap {
+		return resolution{}, nil
+	}
+	to, err := resolve.Cap()
+	if err != nil {
+		return resolution{}, err
+	}
+	switch to.Which() {
+	case rpccp.CapDescriptor_Which_senderHosted:
+		return resolution{to.SenderHosted(), true}, nil
+	case rpccp.CapDescriptor_Which_senderPromise:
+		return resolution{to.SenderPromise(), true}, nil
+	case rpccp.CapDescriptor_Which_thirdPartyHosted:
+		// The library takes the vine, as if it were the sender's own.
+		third, err := to.ThirdPartyHosted()
+		return resolution{third.VineId(), true}, err
+	default:
+		return resolution{}, nil
+	}
 }

@@ -264,6 +264,8 @@ func TestAPeerThatClosesOrTalksNonsense(t *testing.T) {
 		"calls its own result":           callOfItself(),
 		"resolves a promise twice":       promise(5) + resolve(5, 6) + resolve(5, 6),
 		"resolves a promise to itself":   promise(5) + resolve(5, 5),
+		"resolves promises in a circle":  promise(5) + resolveToPromise(5, 6) + resolveToPromise(6, 5),
+		"sends a list that holds itself": listThatHoldsItself,
 		"says goodbye":                   abort("the server is shutting down"),
 		"says goodbye with its bad side": abort(strings.Repeat("x", 100_000)),
 	} {
@@ -352,6 +354,14 @@ func promise(id uint32) string {
 }
 
 func resolve(id, to uint32) string {
+	return resolveTo(id, func(capability rpccp.CapDescriptor) { capability.SetSenderHosted(to) })
+}
+
+func resolveToPromise(id, to uint32) string {
+	return resolveTo(id, func(capability rpccp.CapDescriptor) { capability.SetSenderPromise(to) })
+}
+
+func resolveTo(id uint32, set func(rpccp.CapDescriptor)) string {
 	return message(func(root rpccp.Message) error {
 		resolve, err := root.NewResolve()
 		if err != nil {
@@ -362,10 +372,21 @@ func resolve(id, to uint32) string {
 		if err != nil {
 			return err
 		}
-		capability.SetSenderHosted(to)
+		set(capability)
 		return nil
 	})
 }
+
+// A message of a kind that does not exist, which the library copies into its answer, with a list of one
+// struct that points to that list, at the depth at which the library's own limit fails.
+const listThatHoldsItself = "\x00\x00\x00\x00\x07\x00\x00\x00" +
+	"\x00\x00\x00\x00\x01\x00\x01\x00" + // the message: a struct with a word and a pointer
+	"\x63\x00\x00\x00\x00\x00\x00\x00" + // of kind 99
+	"\x00\x00\x00\x00\x00\x00\x01\x00" + // its body: a struct with a pointer
+	"\x00\x00\x00\x00\x00\x00\x01\x00" + // to another such
+	"\x01\x00\x00\x00\x0f\x00\x00\x00" + // with the list
+	"\x04\x00\x00\x00\x00\x00\x01\x00" + // of one struct with a pointer
+	"\xf9\xff\xff\xff\x0f\x00\x00\x00" // two words back
 
 func message(build func(rpccp.Message) error) string {
 	message, segment := capnp.NewSingleSegmentMessage(nil)

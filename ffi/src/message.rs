@@ -71,13 +71,7 @@ impl SenderHandle {
         let mut sender = lock(&self.sender);
         let sender = sender.as_mut().expect("it is open as long as the caller has it");
         self.runtime.wait(async {
-            let copy = |given: &&[u8]| {
-                let mut segment = sender.segment(given.len());
-                segment.as_mut()[..given.len()].copy_from_slice(given);
-                segment.truncate(given.len());
-                segment
-            };
-            let segments = segments.iter().map(copy).collect();
+            let segments = segments.iter().map(|given| sender.segment_of(given)).collect();
             sender.send_segments(segments).await
         })?;
         Ok(())

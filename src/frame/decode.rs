@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use capnp::Word;
 
-use super::{Frame, InPlace, WORD_BYTES};
+use super::{Frame, InPlace, Several, WORD_BYTES};
 use crate::{Error, Limits, Result};
 
 /// Memory for a frame is taken at once up to this, and doubled from there as its bytes arrive: a peer
@@ -214,6 +214,18 @@ impl Decoder {
 
     fn begin_body(&mut self, table: Table, bytes: &mut &[u8]) {
         let Table { total_words, ends, .. } = table;
+        // The usual frame: small, of one segment, and here as a whole.
+        if ends.is_empty()
+            && total_words < IN_PLACE_WORDS
+            && let Some((body, rest)) = bytes.split_at_checked(total_words * WORD_BYTES)
+        {
+            let mut words = Word::allocate_zeroed_vec(total_words);
+            Word::words_to_bytes_mut(&mut words).copy_from_slice(body);
+            *bytes = rest;
+            self.state = State::Table(Vec::new());
+            self.ready.push_back(Frame { words, start: 0, several: None });
+            return;
+        }
         let words = Vec::new();
         let mut body = Body { words, filled_bytes: 0, total_words, ends, elsewhere: Vec::new() };
         let first_words = if self.in_place { body.words_before_large() } else { usize::MAX };
@@ -227,7 +239,9 @@ impl Decoder {
         if matches!(&self.state, State::Body(body) if body.missing_bytes() == 0)
             && let State::Body(body) = std::mem::replace(&mut self.state, State::Table(Vec::new()))
         {
-            self.ready.push_back(Frame { words: body.words, start: 0, ends: body.ends, elsewhere: body.elsewhere });
+            let Body { words, ends, elsewhere, .. } = body;
+            let several = (!ends.is_empty()).then(|| Box::new(Several { ends, elsewhere }));
+            self.ready.push_back(Frame { words, start: 0, several });
         }
     }
 }
@@ -240,8 +254,9 @@ impl Frame {
         match table.filter(|table| table.bytes + table.total_words * WORD_BYTES == bytes.len()) {
             Some(Table { bytes, ends, .. }) => {
                 let start = bytes / WORD_BYTES;
-                let ends = ends.into_iter().map(|end| start + end).collect();
-                Ok(Frame { words, start, ends, elsewhere: Vec::new() })
+                let ends: Vec<usize> = ends.into_iter().map(|end| start + end).collect();
+                let several = (!ends.is_empty()).then(|| Box::new(Several { ends, ..Several::default() }));
+                Ok(Frame { words, start, several })
             }
             None => Err(Error::Protocol { what: format!("{} bytes that are not one frame", bytes.len()) }),
         }

@@ -36,9 +36,16 @@ pub struct Frame {
     words: Vec<Word>,
     /// Where the first segment starts: before it there may be the segment table.
     start: usize,
-    /// Where each segment ends, in words. The usual frame has one segment, which is all of `words` from `start` on.
+    /// `None` for the usual frame, of one segment, which is all of `words` from `start` on.
+    several: Option<Box<Several>>,
+}
+
+/// The segments of a frame that has several of them, or any that lies elsewhere.
+#[derive(Default)]
+struct Several {
+    /// Where each ends, in words.
     ends: Vec<usize>,
-    /// Segments that lie elsewhere, by their ids; they are empty by `ends`.
+    /// Those that lie elsewhere, by their ids; they are empty by `ends`.
     elsewhere: Vec<(usize, InPlace)>,
 }
 
@@ -50,11 +57,24 @@ impl Frame {
 
     /// How many of its segments are read where the peer has put them.
     pub fn segments_in_place(&self) -> usize {
-        self.elsewhere.len()
+        self.elsewhere().len()
+    }
+
+    fn elsewhere(&self) -> &[(usize, InPlace)] {
+        self.several.as_ref().map_or(&[], |several| &several.elsewhere)
     }
 
     fn bytes_elsewhere(&self) -> usize {
-        self.elsewhere.iter().map(|(_, bytes)| (**bytes).as_ref().len()).sum()
+        self.elsewhere().iter().map(|(_, bytes)| (**bytes).as_ref().len()).sum()
+    }
+
+    fn segment_of(&self, several: &Several, id: usize) -> Option<&[u8]> {
+        let end = *several.ends.get(id)?;
+        if let Some((_, bytes)) = self.elsewhere().iter().find(|(elsewhere, _)| *elsewhere == id) {
+            return Some((**bytes).as_ref());
+        }
+        let start = if id == 0 { self.start } else { several.ends[id - 1] };
+        Some(Word::words_to_bytes(&self.words[start..end]))
     }
 
     /// Makes a Cap'n Proto reader of it, with bounds on how much may be traversed and how deep: a hostile
@@ -76,20 +96,17 @@ const TRAVERSALS_MAX: usize = 8;
 const TRAVERSAL_WORDS_MIN: usize = 8 << 20;
 
 impl ReaderSegments for Frame {
+    /// The engine asks for it dozens of times for a small message.
+    #[inline]
     fn get_segment(&self, id: u32) -> Option<&[u8]> {
-        let id = id as usize;
-        if self.ends.is_empty() {
-            return (id == 0).then(|| Word::words_to_bytes(&self.words[self.start..]));
+        match &self.several {
+            Some(several) => self.segment_of(several, id as usize),
+            None if id == 0 => Some(Word::words_to_bytes(&self.words[self.start..])),
+            None => None,
         }
-        let end = *self.ends.get(id)?;
-        if let Some((_, bytes)) = self.elsewhere.iter().find(|(elsewhere, _)| *elsewhere == id) {
-            return Some((**bytes).as_ref());
-        }
-        let start = if id == 0 { self.start } else { self.ends[id - 1] };
-        Some(Word::words_to_bytes(&self.words[start..end]))
     }
 
     fn len(&self) -> usize {
-        self.ends.len().max(1)
+        self.several.as_ref().map_or(1, |several| several.ends.len())
     }
 }

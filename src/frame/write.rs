@@ -15,7 +15,7 @@ use tokio::io::AsyncWrite;
 
 use super::WORD_BYTES;
 use crate::transport::WriteHalf;
-use crate::transport::half::Arena;
+use crate::transport::half::{Arena, Lease};
 
 /// The most pieces in one vectored write (Linux takes 1,024).
 const PIECES_MAX: usize = 64;
@@ -92,6 +92,11 @@ impl<M: Segments + Unpin> FrameWriter<M> {
         self.half.arena(first_segment_words)
     }
 
+    /// Memory for bytes of a message that are all written before it is queued here, where the transport has its own.
+    pub(crate) fn lease(&self, bytes: usize) -> Option<Lease> {
+        self.half.lease(bytes)
+    }
+
     /// Lets `fill` write a frame of up to `most` bytes where it is sent from. It gives its length, or a reason to
     /// send nothing. Where there is no such room, or not now, nothing happens: queue the message. What was
     /// written is seen by the peer after a flush.
@@ -112,13 +117,14 @@ impl<M: Segments + Unpin> FrameWriter<M> {
         self.queued_bytes + self.half.unflushed_bytes()
     }
 
-    /// Queues a message. It is written by [`poll_flush`](Self::poll_flush).
-    pub fn push(&mut self, message: M) {
+    /// Queues a message. It is written by [`poll_flush`](Self::poll_flush). Gives how many bytes it takes.
+    pub fn push(&mut self, message: M) -> usize {
         let segments = message.segments();
         let table_bytes = (4 * (segments.len() + 1)).next_multiple_of(WORD_BYTES);
         let frame_bytes = table_bytes + segments.iter().map(|segment| segment.len()).sum::<usize>();
         self.queued_bytes += frame_bytes;
         self.queue.push_back(Queued { message, frame_bytes });
+        frame_bytes
     }
 
     /// How much is queued and not yet written, in bytes.
@@ -213,12 +219,18 @@ impl Gathered {
     fn gather_frame(&mut self, index: usize, message: &impl Segments) {
         let segments = message.segments();
         let copied_from = self.copied.len();
-        self.copied.extend_from_slice(&(segments.len() as u32 - 1).to_le_bytes());
-        for segment in segments.iter() {
-            self.copied.extend_from_slice(&((segment.len() / WORD_BYTES) as u32).to_le_bytes());
-        }
-        if segments.len().is_multiple_of(2) {
-            self.copied.extend_from_slice(&[0; 4]);
+        match &segments[..] {
+            // The usual one, written at once.
+            [segment] => self.copied.extend_from_slice(&((segment.len() as u64 / 8) << 32).to_le_bytes()),
+            segments => {
+                self.copied.extend_from_slice(&(segments.len() as u32 - 1).to_le_bytes());
+                for segment in segments {
+                    self.copied.extend_from_slice(&((segment.len() / WORD_BYTES) as u32).to_le_bytes());
+                }
+                if segments.len().is_multiple_of(2) {
+                    self.copied.extend_from_slice(&[0; 4]);
+                }
+            }
         }
         self.copied_piece(copied_from);
         for (segment, bytes) in segments.iter().enumerate() {

@@ -25,7 +25,10 @@
 //! On a `pipe:` address the messages travel in the FIFO itself, one writer and one reader. Nothing here
 //! needs a [`LocalSet`](tokio::task::LocalSet): senders and receivers may be used on any runtime, and
 //! sent to other threads.
+//!
+//! Messages that are nothing but bytes are of the type `capnp::data::Owned`: see [`Sender::loan_bytes`].
 
+mod bytes;
 mod publisher;
 mod receiver;
 mod segment;
@@ -34,6 +37,7 @@ mod subscriber;
 
 use capnp::traits::Owned;
 
+pub use bytes::BytesLoan;
 pub use publisher::{PublishOptions, Publisher};
 pub use receiver::Receiver;
 use receiver::Sending;

@@ -2,11 +2,10 @@
 
 use capnp::{OutputSegments, Word};
 
-use crate::transport::half::Arena;
-use crate::transport::shm;
+use crate::transport::half::Lease;
 
 /// A segment of a message that is put together as bytes, such as by the Cap'n Proto library of another
-/// language. It has as many words as were [asked for](super::Sender::segment), and all of them are zero.
+/// language. It has as many words as were [asked for](super::Sender::segment).
 pub struct Segment {
     memory: Memory,
     bytes: usize,
@@ -15,16 +14,20 @@ pub struct Segment {
 enum Memory {
     Heap(Vec<Word>),
     /// The connection's: what is large is seen by the receiver.
-    Shared(shm::Segment),
+    Shared(Lease),
 }
 
 impl Segment {
-    pub(super) fn new(arena: Option<Arena>, words: u32) -> Self {
-        let memory = match arena {
-            Some(arena) => Memory::Shared(shm::Segment::allocate(arena, words)),
-            None => Memory::Heap(Word::allocate_zeroed_vec(words as usize)),
-        };
-        Segment { memory, bytes: words as usize * WORD_BYTES }
+    /// It is to be filled as a whole: what is in a lease at first was sent before.
+    pub(super) fn new(lease: Option<Lease>, words: usize) -> Self {
+        let memory = lease.map_or_else(|| Memory::Heap(Word::allocate_zeroed_vec(words)), Memory::Shared);
+        Segment { memory, bytes: words * WORD_BYTES }
+    }
+
+    pub(super) fn clear(&mut self) {
+        if let Memory::Shared(lease) = &mut self.memory {
+            lease.as_mut().fill(0);
+        }
     }
 
     /// Makes it end earlier, at a multiple of 8 bytes.
@@ -37,7 +40,7 @@ impl AsRef<[u8]> for Segment {
     fn as_ref(&self) -> &[u8] {
         match &self.memory {
             Memory::Heap(words) => &Word::words_to_bytes(words)[..self.bytes],
-            Memory::Shared(segment) => &segment.as_slice()[..self.bytes],
+            Memory::Shared(lease) => &lease.as_ref()[..self.bytes],
         }
     }
 }
@@ -46,7 +49,7 @@ impl AsMut<[u8]> for Segment {
     fn as_mut(&mut self) -> &mut [u8] {
         match &mut self.memory {
             Memory::Heap(words) => &mut Word::words_to_bytes_mut(words)[..self.bytes],
-            Memory::Shared(segment) => &mut segment.as_mut_slice()[..self.bytes],
+            Memory::Shared(lease) => &mut lease.as_mut()[..self.bytes],
         }
     }
 }

@@ -9,9 +9,10 @@ use capnp::traits::{FromPointerBuilder, Owned};
 use tokio::io::AsyncReadExt;
 
 use super::Sizes;
+use super::bytes::BytesMessage;
 use super::segment::{self, Segment};
 use crate::frame::{FrameWriter, Segments};
-use crate::transport::half::Arena;
+use crate::transport::half::{Arena, Lease};
 use crate::transport::shm::{self, SHARED_BYTES_MIN, TABLE_BYTES};
 use crate::transport::{self, Connecting, ReadHalf, Stream, pipe};
 use crate::{Address, Error, Limits, Result};
@@ -121,12 +122,26 @@ impl<T: Owned> Sender<T> {
         Loan { sender: self, message }
     }
 
-    /// Memory for a segment of at least so many bytes, to be filled as bytes and
+    /// Memory for a segment of at least so many bytes, all of them zero, to be filled and
     /// [sent](Self::send_segments) by this sender. Over shared memory, one of 32 KiB or more is handed over
     /// where it is, while there is room for that.
     pub fn segment(&mut self, bytes: usize) -> Segment {
-        let words = u32::try_from(bytes.div_ceil(8)).unwrap_or(u32::MAX).max(1);
-        Segment::new(if bytes >= SHARED_BYTES_MIN { self.writer.arena(words) } else { None }, words)
+        let mut segment = self.segment_as_it_is(bytes);
+        segment.clear();
+        segment
+    }
+
+    /// The same, with these bytes in it, a multiple of 8.
+    pub fn segment_of(&mut self, bytes: &[u8]) -> Segment {
+        let mut segment = self.segment_as_it_is(bytes.len());
+        segment.truncate(bytes.len());
+        segment.as_mut().copy_from_slice(bytes);
+        segment
+    }
+
+    fn segment_as_it_is(&mut self, bytes: usize) -> Segment {
+        let words = bytes.div_ceil(8).max(1);
+        Segment::new(if bytes >= SHARED_BYTES_MIN { self.lease(words * 8) } else { None }, words)
     }
 
     /// Sends a message of these segments, the first of which starts with the pointer to its root: a `T`.
@@ -137,8 +152,7 @@ impl<T: Owned> Sender<T> {
         if segments.is_empty() {
             return Err(Error::Misuse("a message has at least one segment".into()));
         }
-        self.queue(Outgoing::Segments(segments)).await?;
-        self.flush().await
+        self.send_outgoing(Outgoing::Segments(segments)).await
     }
 
     /// Builds a small message in the transport's memory, if there is room. It may outgrow that.
@@ -160,6 +174,20 @@ impl<T: Owned> Sender<T> {
         Ok(written.map(|written| written.map(|()| built - TABLE_BYTES)))
     }
 
+    pub(super) fn frame_bytes_max(&self) -> usize {
+        self.frame_bytes_max
+    }
+
+    /// Memory for bytes of a message that are all written, where the transport has its own.
+    pub(super) fn lease(&self, bytes: usize) -> Option<Lease> {
+        self.writer.lease(bytes)
+    }
+
+    pub(super) async fn send_outgoing(&mut self, message: Outgoing) -> Result<()> {
+        self.queue(message).await?;
+        self.flush().await
+    }
+
     fn draft(&self, bytes: usize) -> Draft {
         let words = |most: usize| (bytes.min(most) / 8) as u32;
         let arena = if bytes >= SHARED_BYTES_MIN { self.writer.arena(words(SHARED_SEGMENT_BYTES_MAX)) } else { None };
@@ -175,13 +203,7 @@ impl<T: Owned> Sender<T> {
     async fn queue(&mut self, message: Outgoing) -> Result<()> {
         let bytes = message.segments().iter().map(|segment| segment.len()).sum();
         if bytes > self.frame_bytes_max {
-            return Err(Error::Limit {
-                limit: "frame_bytes_max",
-                allowed: self.frame_bytes_max as u64,
-                seen: bytes as u64,
-                what: "the message to send",
-                advice: "split it, or raise the limit on both sides",
-            });
+            return Err(too_large(self.frame_bytes_max, bytes));
         }
         self.writer.push(message);
         self.note(bytes).await
@@ -255,14 +277,14 @@ impl<T: Owned> Loan<'_, T> {
     /// # Errors
     /// Those of [`Sender::send`].
     pub async fn send(self) -> Result<()> {
-        self.sender.queue(Outgoing::Built(self.message)).await?;
-        self.sender.flush().await
+        self.sender.send_outgoing(Outgoing::Built(self.message)).await
     }
 }
 
 /// A message that waits to be written.
-enum Outgoing {
+pub(super) enum Outgoing {
     Built(Draft),
+    Bytes(BytesMessage),
     Segments(Vec<Segment>),
 }
 
@@ -271,16 +293,27 @@ impl Segments for Outgoing {
         match self {
             Outgoing::Built(Draft::Heap(message)) => message.get_segments_for_output(),
             Outgoing::Built(Draft::Shared(message)) => message.get_segments_for_output(),
+            Outgoing::Bytes(message) => message.segments(),
             Outgoing::Segments(segments) => segment::output(segments),
         }
     }
 }
 
 /// A message that is built.
-enum Draft {
+pub(super) enum Draft {
     Heap(Builder<HeapAllocator>),
     /// Its large parts are in memory that is shared with the receiver.
     Shared(Builder<Arena>),
+}
+
+pub(super) fn too_large(allowed: usize, seen: usize) -> Error {
+    Error::Limit {
+        limit: "frame_bytes_max",
+        allowed: allowed as u64,
+        seen: seen as u64,
+        what: "the message to send",
+        advice: "split it, or raise the limit on both sides",
+    }
 }
 
 impl Draft {

@@ -134,7 +134,7 @@ impl Gate {
         if self.answers.is_empty() {
             return false;
         }
-        let kind = Kind::of(&message.segments(), || message.root());
+        let kind = Kind::of(message.segments()[0], || message.root());
         let Ok(Kind::Return { question, finished }) = kind else { return false };
         let Entry::Occupied(mut entry) = self.answers.entry(question) else { return false };
         if entry.get().returned {
@@ -205,7 +205,7 @@ impl Gate {
 fn kind(message: &Reader<Frame>) -> Kind {
     let first = message.get_segments().get_segment(0).unwrap_or_default();
     // The engine will say what is wrong with it.
-    Kind::of(&[first], || message.get_root()).unwrap_or(Kind::Other)
+    Kind::of(first, || message.get_root()).unwrap_or(Kind::Other)
 }
 
 /// Whether a `Return` carries capabilities that are the answers to other questions of the peer.

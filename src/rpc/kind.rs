@@ -2,8 +2,6 @@
 
 use capnp_rpc::rpc_capnp::message;
 
-use super::layout::{Place, struct_at};
-
 /// What the gate needs to know of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -20,13 +18,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Of a message that begins with these segments. `typed` reads it as the schema says, for messages that
-    /// are laid out unusually, which is right but takes a thousand instructions.
+    /// Of a message whose first segment this is. `typed` reads it as the schema says, for messages that are
+    /// laid out unusually, which is right but takes a thousand instructions.
     pub(super) fn of<'a>(
-        segments: &[&[u8]],
+        segment: &[u8],
         typed: impl FnOnce() -> capnp::Result<message::Reader<'a>>,
     ) -> capnp::Result<Kind> {
-        match Self::at_a_glance(segments) {
+        match Self::at_a_glance(segment) {
             Some(kind) => Ok(kind),
             None => Self::typed(typed()?),
         }
@@ -49,10 +47,11 @@ impl Kind {
 
     /// From the first words: a pointer to the `Message`, its union tag, its pointer to what is in the
     /// union, and the first word of that. Gives nothing unless both are where they can be seen.
-    fn at_a_glance(segments: &[&[u8]]) -> Option<Kind> {
-        let message = struct_at(segments, Place::ROOT)?;
+    fn at_a_glance(segment: &[u8]) -> Option<Kind> {
+        let (words, _) = segment.as_chunks::<8>();
+        let (tag, first_pointer) = struct_at(words, 0)?;
         // The ordinals of `Message` in Cap'n Proto's rpc.capnp.
-        let kind: fn(u64) -> Kind = match message.first_data(segments)? as u16 {
+        let kind: fn(u64) -> Kind = match tag as u16 {
             2 => |word| Kind::Call(word as u32),
             3 => |word| Kind::Return { question: word as u32, finished: word & 1 << 33 != 0 },
             4 => |word| Kind::Finish(word as u32),
@@ -60,9 +59,22 @@ impl Kind {
             8 => |word| Kind::Bootstrap(word as u32),
             _ => return Some(Kind::Other),
         };
-        let inner = struct_at(segments, message.first_pointer()?)?;
-        Some(kind(inner.first_data(segments)?))
+        let (inner, _) = struct_at(words, first_pointer?)?;
+        Some(kind(inner))
     }
+}
+
+/// The first word of a struct, and where its first pointer is, if it lies whole in the segment of the
+/// pointer to it, which is the word at `at`.
+fn struct_at(words: &[[u8; 8]], at: usize) -> Option<(u64, Option<usize>)> {
+    let pointer = u64::from_le_bytes(*words.get(at)?);
+    let (data_words, pointers) = ((pointer >> 32) as usize & 0xffff, (pointer >> 48) as usize);
+    let start = (at + 1).checked_add_signed((pointer as u32 as i32 >> 2) as isize)?;
+    let pointers_at = start + data_words;
+    if pointer & 3 != 0 || data_words == 0 || pointers_at + pointers > words.len() {
+        return None;
+    }
+    Some((u64::from_le_bytes(words[start]), (pointers > 0).then_some(pointers_at)))
 }
 
 #[cfg(test)]
@@ -105,7 +117,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_first_words_say_what_a_message_is(kind in any_kind()) {
-            prop_assert_eq!(Kind::at_a_glance(&[&built(kind)]), Some(kind));
+            prop_assert_eq!(Kind::at_a_glance(&built(kind)), Some(kind));
         }
 
         /// What a hostile peer's words say at a glance is what the engine will read.
@@ -126,7 +138,7 @@ mod tests {
             let segments = [Word::words_to_bytes(&words)];
             let reader = Reader::new(SegmentArray::new(&segments), ReaderOptions::new());
             if let (Some(seen), Ok(typed)) =
-                (Kind::at_a_glance(&segments), reader.get_root().and_then(Kind::typed))
+                (Kind::at_a_glance(segments[0]), reader.get_root().and_then(Kind::typed))
             {
                 prop_assert_eq!(seen, typed);
             }

@@ -17,8 +17,6 @@ pub(super) enum Target {
 
 /// A struct, all of which is there.
 pub(super) struct Struct {
-    data: Place,
-    data_words: usize,
     /// Where its pointers are, and how many.
     pub(super) pointers: Place,
     pub(super) count: usize,
@@ -34,11 +32,6 @@ impl Place {
 }
 
 impl Struct {
-    /// The first word of its data.
-    pub(super) fn first_data(&self, segments: &[&[u8]]) -> Option<u64> {
-        if self.data_words > 0 { word(segments, self.data) } else { None }
-    }
-
     pub(super) fn first_pointer(&self) -> Option<Place> {
         (self.count > 0).then_some(self.pointers)
     }
@@ -79,7 +72,7 @@ fn direct(segments: &[&[u8]], pointer: u64, start: Place) -> Option<Target> {
     match pointer & 3 {
         0 if pointer != 0 => {
             let whole = start.word + data_words + count <= segments.get(start.segment)?.len() / 8;
-            let found = Struct { data: start, data_words, pointers: start.after(data_words), count };
+            let found = Struct { pointers: start.after(data_words), count };
             whole.then_some(Target::Struct(found))
         }
         3 if pointer as u32 == 3 => Some(Target::Capability((pointer >> 32) as u32)),

@@ -31,13 +31,6 @@ impl Segments for Message {
 }
 
 impl Message {
-    pub(super) fn size_in_words(&self) -> usize {
-        match self {
-            Message::Heap(message) => message.size_in_words(),
-            Message::Shared(message) => message.size_in_words(),
-        }
-    }
-
     pub(super) fn root<'a, T: capnp::traits::FromPointerReader<'a>>(&'a self) -> capnp::Result<T> {
         match self {
             Message::Heap(message) => message.get_root_as_reader(),

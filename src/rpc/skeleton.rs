@@ -26,7 +26,7 @@ thread_local! {
 
 /// What the engine may read of a message after it was sent.
 pub(super) fn of_sent<A: Allocator>(sent: &Builder<A>) -> Rc<Builder<HeapAllocator>> {
-    let kind = Kind::of(&sent.get_segments_for_output(), || sent.get_root_as_reader());
+    let kind = Kind::of(sent.get_segments_for_output()[0], || sent.get_root_as_reader());
     match kind {
         // The engine says that no `Finish` is needed of just those replies that carry no capabilities.
         Ok(Kind::Return { finished: false, .. }) => Rc::new(of_results(sent)),

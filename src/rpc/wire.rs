@@ -107,8 +107,8 @@ impl Wire {
         if state.mute {
             return;
         }
-        state.learn_size(&message);
-        state.writer.push(message);
+        let bytes = state.writer.push(message);
+        state.learn_size(bytes);
         let queued = state.writer.held_bytes();
         if queued > state.limits.queue_bytes_max {
             let allowed = state.limits.queue_bytes_max;
@@ -378,8 +378,8 @@ impl State {
     }
 
     /// Follows the size of messages: at once when they grow, slowly when they shrink.
-    fn learn_size(&mut self, message: &Message) {
-        let words = message.size_in_words().min(FIRST_SEGMENT_WORDS_MAX as usize) as u32 + 8;
+    fn learn_size(&mut self, bytes: usize) {
+        let words = (bytes / 8).min(FIRST_SEGMENT_WORDS_MAX as usize) as u32 + 8;
         let recent = self.recent_words;
         let next = if words >= recent { words } else { recent - (recent - words) / 16 };
         self.recent_words = next.clamp(FIRST_SEGMENT_WORDS_MIN, FIRST_SEGMENT_WORDS_MAX);

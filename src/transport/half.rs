@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub(crate) use super::shm::Arena;
 use super::shm::Pool;
+pub(crate) use super::shm::{Arena, Lease};
 
 /// Bytes of the peer, where the peer has put them. They go back to it when this is dropped, on any thread.
 pub type InPlace = Box<dyn AsRef<[u8]> + Send + Sync>;
@@ -89,6 +89,12 @@ impl WriteHalf {
     /// written must not change any more: drop the message once it is.
     pub(crate) fn arena(&self, first_segment_words: u32) -> Option<Arena> {
         self.pool.as_ref().map(|pool| pool.arena(first_segment_words))
+    }
+
+    /// Memory for bytes that are all written and then sent, where the transport has such: they go to the peer by
+    /// reference. What is in it at first are bytes that were sent before.
+    pub(crate) fn lease(&self, bytes: usize) -> Option<Lease> {
+        self.pool.as_ref().and_then(|pool| pool.lease(bytes))
     }
 
     /// Lets `fill` write the next bytes of the stream, up to `most`, where they are sent from. It gives how

@@ -90,7 +90,7 @@ async fn hostile_peer(path: &Path, mut random: Random) {
     let socket = socket.into_std().unwrap();
     let (bell, scribbled) = (socket.try_clone().unwrap(), mine.clone());
     let (producer, consumer) = link(mine, theirs);
-    let (reads, writes) = doorbell(UnixStream::from_std(socket).unwrap(), Duration::ZERO);
+    let (reads, writes) = doorbell(socket, Duration::ZERO).unwrap();
     let (here, there) = memory::pair();
     let connection = connect_stream(here, &ConnectOptions::default());
     let (calling, scribbling) = (Random(random.next()), Random(random.next()));

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use capnp::data;
 use capnp::message::{Builder, HeapAllocator};
 use shipmate::message::{Listener, Receiver, Sender};
 use shipmate::schema::record_capnp::record;
@@ -13,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::harness::{Transport, local};
 
-on_every_transport! { order, every_size_and_way_to_build, loans, back_pressure, a_torn_stream, an_oversized_message, senders_one_after_another }
+on_every_transport! { order, every_size_and_way_to_build, loans, bytes, back_pressure, a_torn_stream, an_oversized_message, senders_one_after_another }
 
 type Records = (Sender<record::Owned>, Receiver<record::Owned>);
 
@@ -95,6 +96,36 @@ async fn loans(transport: Transport) {
             let record::body::Bytes(body) = record.get_body().which().unwrap() else { panic!("no bytes") };
             assert_eq!(body.unwrap(), vec![3; 90_000]);
         }
+    };
+    futures::join!(sending, receiving);
+}
+
+/// Messages that are nothing but bytes, filled in place or copied, of sizes around those of words and blobs.
+async fn bytes(transport: Transport) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut listener = Listener::bind(transport(folder.path()).as_str()).await.unwrap();
+    let (sender, receiver) = futures::join!(Sender::connect(listener.address().clone()), listener.accept());
+    let (mut sender, mut receiver): (Sender<data::Owned>, Receiver<data::Owned>) = (sender.unwrap(), receiver.unwrap());
+    const SIZES: [usize; 9] = [0, 1, 8, 13, 32 << 10, 300_001, 40_000, 1 << 20, 70_007];
+    let sending = async {
+        for (index, size) in SIZES.into_iter().cycle().take(60).enumerate() {
+            let mut loan = sender.loan_bytes(size).unwrap();
+            assert_eq!(loan.len(), size);
+            loan.fill(index as u8);
+            loan.send().await.unwrap();
+            drop(sender.loan_bytes(50_000).unwrap());
+        }
+        let refused = sender.loan_bytes(Limits::DEFAULT.frame_bytes_max);
+        assert!(matches!(refused, Err(Error::Limit { limit: "frame_bytes_max", .. })));
+        drop(refused);
+        sender.finish().await.unwrap();
+    };
+    let receiving = async {
+        for (index, size) in SIZES.into_iter().cycle().take(60).enumerate() {
+            let message = receiver.recv().await.unwrap().unwrap();
+            assert_eq!(message.get().unwrap(), vec![index as u8; size]);
+        }
+        assert!(receiver.recv().await.unwrap().is_none());
     };
     futures::join!(sending, receiving);
 }

@@ -1,11 +1,11 @@
-//! The languages that have a client, what each needs to be checked, and how its conformance program runs.
+//! The languages that have a client, what each needs to be checked, and how its programs run.
 
 use std::path::{Path, absolute};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::{install, is_there, run};
+use crate::{is_there, run_with};
 
 /// A language and its client.
 pub(crate) struct Language {
@@ -17,15 +17,27 @@ pub(crate) struct Language {
     tools: &'static [(&'static str, &'static str)],
     /// How the conformance program is started, in its folder.
     conformance: &'static [&'static str],
+    pub(crate) bench: Option<Bench>,
 }
 
-pub(crate) const LANGUAGES: [Language; 2] = [
+/// How a language's client is measured.
+pub(crate) struct Bench {
+    /// What builds it, in its folder, after the language's check.
+    pub(crate) build: &'static [&'static [&'static str]],
+    /// How it is started, in its folder.
+    pub(crate) program: &'static [&'static str],
+    /// The library underneath, of which the client measures its own RPC too; or why it cannot.
+    pub(crate) beside: Result<&'static str, &'static str>,
+}
+
+pub(crate) const LANGUAGES: [Language; 6] = [
     Language {
         name: "rust",
         title: "Rust",
         folder: "cli",
         tools: &[],
         conformance: &["../../target/debug/shipmate", "conformance"],
+        bench: None,
     },
     Language {
         name: "python",
@@ -33,27 +45,99 @@ pub(crate) const LANGUAGES: [Language; 2] = [
         folder: "python",
         tools: &[("python3", "python3 python3-venv")],
         conformance: &[".venv/bin/python", "-m", "conformance"],
+        bench: Some(Bench {
+            build: &[],
+            program: &[".venv/bin/python", "-m", "bench"],
+            beside: Ok("pycapnp, over its `AsyncIoStream`"),
+        }),
+    },
+    Language {
+        name: "typescript",
+        title: "TypeScript",
+        folder: "typescript",
+        tools: &[("node", "nodejs"), ("npm", "npm")],
+        conformance: &["node", "dist/conformance/main.js"],
+        bench: Some(Bench {
+            build: &[&["npm", "run", "--silent", "build"]],
+            program: &["node", "dist/bench/main.js"],
+            beside: Err("capnp-es has no RPC over sockets"),
+        }),
+    },
+    Language {
+        name: "go",
+        title: "Go",
+        folder: "go",
+        tools: &[("go", "golang"), ("gcc", "gcc")],
+        conformance: &["bin/conformance"],
+        bench: Some(Bench {
+            build: &[&["go", "build", "-o", "bin/", "./cmd/bench"]],
+            program: &["bin/bench"],
+            beside: Ok("go-capnp's `rpc.NewConn` over `net.Dial`"),
+        }),
+    },
+    Language {
+        name: "cpp",
+        title: "C++",
+        folder: "cpp",
+        tools: &[
+            ("cmake", "g++ cmake ninja-build"),
+            ("clang-format", "clang-format libcapnp-dev libssl-dev libgtest-dev"),
+        ],
+        conformance: &["build/bin/conformance"],
+        bench: Some(Bench {
+            build: &[
+                &["cmake", "-S", ".", "-B", "build/release", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"],
+                &["cmake", "--build", "build/release", "--target", "bench"],
+            ],
+            program: &["build/release/bin/bench"],
+            beside: Ok("Cap'n Proto's `EzRpcClient`"),
+        }),
+    },
+    Language {
+        name: "java",
+        title: "Java",
+        folder: "java",
+        tools: &[("mvn", "maven"), ("javac", "openjdk-17-jdk-headless")],
+        conformance: &["./conformance"],
+        bench: Some(Bench {
+            build: &[&["mvn", "-B", "-q", "package", "-DskipTests"]],
+            program: &["java", "-cp", "samples/target/classes:samples/target/lib/*", "org.shipmate.bench.Bench"],
+            beside: Err("capnproto-java has no RPC"),
+        }),
     },
 ];
 
+/// Installs what the clients need.
+pub(crate) fn install(languages: &[Language]) -> Result<()> {
+    let tools = languages.iter().flat_map(|language| language.tools);
+    let missing = tools.filter(|(program, _)| !is_there(program));
+    let packages: Vec<&str> = missing.flat_map(|(_, packages)| packages.split(' ')).collect();
+    if packages.is_empty() { Ok(()) } else { crate::install(&packages) }
+}
+
 impl Language {
-    /// Installs what the client needs, and runs its own checks and tests.
+    /// Runs the client's own checks and tests, with the programs that are built.
     pub(crate) fn check(&self) -> Result<()> {
-        for (program, packages) in self.tools {
-            if !is_there(program) {
-                install(&packages.split(' ').collect::<Vec<_>>())?;
-            }
-        }
-        match self.tools {
+        if self.tools.is_empty() {
             // Rust's own are the repository's.
-            [] => Ok(()),
-            _ => run(&format!("client/{}/check", self.folder), &[]),
+            return Ok(());
         }
+        let built = absolute("target/debug")?;
+        let (server, library) = (built.join("shipmated"), built.join("libshipmate.so"));
+        let utf8 = "the repository's path is UTF-8";
+        let environment =
+            [("SHIPMATED", server.to_str().context(utf8)?), ("SHIPMATE_LIBRARY", library.to_str().context(utf8)?)];
+        run_with(&format!("client/{}/check", self.folder), &[], &environment)
     }
 
     /// Its conformance program, to be given an address.
     pub(crate) fn conformance(&self) -> Result<Command> {
-        let [program, arguments @ ..] = self.conformance else { unreachable!("each has one") };
+        self.command(self.conformance)
+    }
+
+    /// A command of its own, in its folder.
+    pub(crate) fn command(&self, line: &[&str]) -> Result<Command> {
+        let [program, arguments @ ..] = line else { unreachable!("each has a program") };
         let folder = Path::new("client").join(self.folder);
         // One without a folder is the system's. Links are not followed: Python would lose its packages.
         let program = if program.contains('/') { absolute(folder.join(program))? } else { program.into() };

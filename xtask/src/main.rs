@@ -1,12 +1,15 @@
 //! The project's own commands: `cargo demo`, `cargo ci`, `cargo xtask schema` and `cargo xtask sanitize`.
 
+mod clients_bench;
 #[path = "../../schema/compiled/digest.rs"]
 mod digest;
 mod languages;
 mod matrix;
+mod server;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -18,6 +21,9 @@ cargo ci              install what the tests need, then check formatting, lints 
 cargo xtask schema    compile schema/*.capnp with the `capnp` tool and check in the result
 cargo xtask languages check the clients in every language, and the matrix
 cargo xtask matrix    run every language's client over every transport, and write the table in client/README.md
+cargo xtask clients-bench [--quick]
+                      measure the clients in other languages, and write the table in docs/clients.md; --quick is
+                      a look, with the server as it is built for tests, and writes nothing
 cargo xtask sanitize  run what is hostile to shared memory where every access is watched: AddressSanitizer with
                       a nightly compiler, or else valgrind";
 
@@ -29,7 +35,11 @@ fn main() -> Result<()> {
         ["demo", rest @ ..] => demo(rest),
         ["ci"] => ci(),
         ["schema"] => schema(),
-        ["languages"] => check_languages(),
+        ["languages"] => {
+            check_languages()?;
+            matrix::matrix(&LANGUAGES, true)
+        }
+        ["clients-bench", rest @ ..] => clients_bench::measure(&LANGUAGES, rest),
         ["matrix"] => {
             run("cargo", &["build", "--workspace"])?;
             matrix::matrix(&LANGUAGES, false)
@@ -45,40 +55,78 @@ fn demo(arguments: &[&str]) -> Result<()> {
     run("target/release/shipmate", &[&["demo"], arguments].concat())
 }
 
+/// The cheap steps come first.
 fn ci() -> Result<()> {
-    install_tools()?;
-    run("cargo", &["fmt", "--all", "--check"])?;
+    let steps: [Step; 8] = [
+        ("what the tests need", install_tools),
+        ("formatting", || run("cargo", &["fmt", "--all", "--check"])),
+        ("lints", lint),
+        ("documentation", || {
+            let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items"];
+            run_with("cargo", &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
+        }),
+        // It is what a newcomer has.
+        ("the build without the `capnp` tool", || {
+            run_with("cargo", &["check", "--target-dir", "target/no-tool"], &[("CAPNP", "/nonexistent/capnp")])
+        }),
+        ("tests", || run("cargo", &["test", "--workspace"])),
+        ("the other languages", check_languages),
+        ("every language over every transport", || matrix::matrix(&LANGUAGES, true)),
+    ];
+    in_turn(&steps)
+}
+
+fn lint() -> Result<()> {
     run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     // A library user has none of the programs' dependencies.
-    run("cargo", &["clippy", "--no-default-features", "--lib", "--", "-D", "warnings"])?;
-    run_with(
-        "cargo",
-        &["doc", "--workspace", "--no-deps", "--document-private-items"],
-        &[("RUSTDOCFLAGS", "-D warnings")],
-    )?;
-    run("cargo", &["test", "--workspace"])?;
-    check_languages()?;
-    // The build without the `capnp` tool is what a newcomer has.
-    run_with("cargo", &["check", "--target-dir", "target/no-tool"], &[("CAPNP", "/nonexistent/capnp")])
+    run("cargo", &["clippy", "--no-default-features", "--lib", "--", "-D", "warnings"])
 }
 
-/// The clients in other languages: their own checks, and all of them together.
+/// The clients in other languages: what each checks of itself.
 fn check_languages() -> Result<()> {
     run("cargo", &["build", "--workspace"])?;
+    languages::install(&LANGUAGES)?;
     for language in &LANGUAGES {
+        let before = Instant::now();
         language.check()?;
+        eprintln!("{}: checked in {:.0} s", language.title, before.elapsed().as_secs_f64());
     }
-    matrix::matrix(&LANGUAGES, true)
+    Ok(())
 }
 
-/// What the tests need beyond Rust: the `capnp` tool with its standard imports, and compilers of C and C++
-/// to use the C library with.
-fn install_tools() -> Result<()> {
-    let tools = ["capnp", "cc", "c++", "pkg-config"];
-    if tools.into_iter().all(is_there) {
-        return Ok(());
+type Step = (&'static str, fn() -> Result<()>);
+
+/// Carries out the steps one after the other, and says how long each took.
+fn in_turn(steps: &[Step]) -> Result<()> {
+    let start = Instant::now();
+    for (index, (name, step)) in steps.iter().enumerate() {
+        eprintln!("== {}/{}: {name}", index + 1, steps.len());
+        let before = Instant::now();
+        step()?;
+        eprintln!("== {name}: {:.0} s", before.elapsed().as_secs_f64());
     }
-    install(&["capnproto", "libcapnp-dev", "gcc", "g++", "pkg-config"])
+    eprintln!("== all is well after {:.1} minutes", start.elapsed().as_secs_f64() / 60.0);
+    Ok(())
+}
+
+/// What the tests need beyond Rust: the `capnp` tool with its standard imports, compilers of C and C++ to use the C
+/// library with, and what a project in each language needs, which `shipmate new` makes.
+fn install_tools() -> Result<()> {
+    let tools = [
+        ("capnp", "capnproto libcapnp-dev"),
+        ("cc", "gcc"),
+        ("c++", "g++"),
+        ("pkg-config", "pkg-config"),
+        ("python3", "python3 python3-venv"),
+        ("npm", "nodejs npm"),
+        ("go", "golang"),
+        ("cmake", "cmake make libssl-dev"),
+        ("javac", "openjdk-17-jdk-headless"),
+        ("mvn", "maven"),
+    ];
+    let missing = tools.iter().filter(|(program, _)| !is_there(program));
+    let packages: Vec<&str> = missing.flat_map(|(_, packages)| packages.split(' ')).collect();
+    if packages.is_empty() { Ok(()) } else { install(&packages) }
 }
 
 /// Installs packages of Debian.

@@ -4,23 +4,21 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::languages::Language;
+use crate::server::{Killed, SILENCE_MAX, Server, lines_of};
 
 const TRANSPORTS: [&str; 4] = ["tcp", "unix", "pipe", "shm"];
 const TABLE: &str = "client/README.md";
 const BEGIN: &str = "<!-- The table that `cargo xtask matrix` writes: begin -->\n";
 const END: &str = "<!-- end -->\n";
-/// A client that says nothing for so long hangs.
-const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// What a step gave: on each transport, in their order.
 type Outcomes = BTreeMap<(&'static str, String), [Option<Outcome>; TRANSPORTS.len()]>;
@@ -70,10 +68,11 @@ pub(crate) fn matrix(languages: &[Language], check: bool) -> Result<()> {
 
 /// One client over one transport.
 fn run(language: &Language, transport: &str, folder: &Path) -> Result<Vec<(String, Outcome)>> {
-    let mut server = Server::start(&match transport {
+    let address = match transport {
         "tcp" => "tcp:127.0.0.1:0".into(),
         _ => format!("{transport}:{}/{}-{transport}", folder.display(), language.name),
-    })?;
+    };
+    let mut server = Server::start("target/debug/shipmated", &address, "conformance")?;
     let mut client = Killed(
         language
             .conformance()?
@@ -114,67 +113,6 @@ fn parse(line: &str) -> Result<(String, Outcome)> {
         _ => bail!("not a step's line: {line:?}"),
     };
     Ok((step.into(), outcome))
-}
-
-/// A `shipmated` that hosts the conformance service.
-struct Server {
-    address: String,
-    process: Killed,
-    /// The server ends with this.
-    _input: ChildStdin,
-}
-
-impl Server {
-    /// Starts one and waits until it is ready.
-    fn start(address: &str) -> Result<Self> {
-        let mut process = Killed(
-            Command::new("target/debug/shipmated")
-                .env("RUST_LOG", "warn")
-                .args(["--until-stdin-ends", "--listen", &format!("{address}=conformance")])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .context("starting target/debug/shipmated")?,
-        );
-        let input = process.0.stdin.take().context("it has a standard input")?;
-        let lines = lines_of(process.0.stdout.take().context("it has a standard output")?);
-        let mut address = address.to_owned();
-        loop {
-            let line = lines.recv_timeout(SILENCE_MAX).context("shipmated did not become ready")?;
-            match line.strip_prefix("shipmated: listening at ").and_then(|rest| rest.split_once(" (")) {
-                // With the port that the system chose, which the next one is to have too.
-                Some((listening, _)) => address = listening.to_owned(),
-                None if line == "shipmated: ready" => return Ok(Server { address, process, _input: input }),
-                None => {}
-            }
-        }
-    }
-
-    /// Kills it, as a crash would, and starts another at the same address.
-    fn restart(&mut self) -> Result<()> {
-        self.process.0.kill()?;
-        self.process.0.wait()?;
-        *self = Self::start(&self.address)?;
-        Ok(())
-    }
-}
-
-/// A process that does not outlive this value.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn lines_of(output: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        let _ = BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line));
-    });
-    lines
 }
 
 fn failures(outcomes: &Outcomes) -> String {

@@ -1,6 +1,5 @@
 //! `shipmate demo`: a server and its clients, as real processes, over every transport.
 
-mod process;
 mod server;
 mod steps;
 

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::Transport;
-use super::process::Process;
+use crate::process::Process;
 
 /// A running server and where it listens.
 pub(super) struct Server {

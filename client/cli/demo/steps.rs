@@ -12,8 +12,8 @@ use shipmate::{Address, ConnectOptions, Connection, Error, Handle, Reconnect, Re
 use tokio::io::AsyncWriteExt;
 
 use super::Transport;
-use super::process::Process;
 use crate::context::Context;
+use crate::process::Process;
 use crate::record::{Body, Float, Position, Reading, Record};
 use crate::{arith as calls, calc};
 

@@ -13,12 +13,13 @@ use crate::output::Output;
 
 /// Make a small project: a schema, a server in Rust, and clients
 ///
-/// The project has one command that runs all of it, and one that tests it.
+/// The project has one command that runs all of it, and one that tests it. Both say what to install when a tool of a
+/// language is missing. They make the types from the schema anew each time, for some languages by `shipmate generate`.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   shipmate new hello && hello/run
-  shipmate new hello --lang rust,python
+  shipmate new hello --lang rust,python,typescript,go,cpp,java
   shipmate new hello --from ~/shipmate         with a copy of Shipmate's repository instead of its packages")]
 pub(crate) struct New {
     /// The project's folder, which must not be there yet; its name is the project's
@@ -38,46 +39,75 @@ pub(crate) struct New {
 enum Language {
     Rust,
     Python,
+    Typescript,
+    Go,
+    Cpp,
+    Java,
 }
 
-/// A file of a project.
-struct Template {
-    path: &'static str,
-    text: &'static str,
-    is_program: bool,
-    /// Whose client it belongs to; those of none are always there.
-    language: Option<Language>,
-}
+/// A file of a project: its path and its text. Those that begin with `#!/` are programs.
+type Template = (&'static str, &'static str);
 
-macro_rules! template {
-    ($path:literal, $file:literal, $is_program:literal, $language:expr) => {
-        Template {
-            path: $path,
-            text: include_str!(concat!("templates/", $file)),
-            is_program: $is_program,
-            language: $language,
-        }
+macro_rules! templates {
+    ($($path:literal $(from $file:literal)?),* $(,)?) => {
+        &[$(($path, include_str!(concat!("templates/", templates!(@file $path $($file)?))))),*]
     };
+    (@file $path:literal) => { $path };
+    (@file $path:literal $file:literal) => { $file };
 }
 
-/// All files; the names of two would mean something where the templates are.
-const TEMPLATES: [Template; 15] = [
-    template!("README.md", "README.md", false, None),
-    template!(".gitignore", "gitignore", false, None),
-    template!("run", "run", true, None),
-    template!("test", "test", true, None),
-    template!("schema/greeter.capnp", "schema/greeter.capnp", false, None),
-    template!("rust/Cargo.toml", "rust/Cargo.toml.in", false, None),
-    template!("rust/build.rs", "rust/build.rs", false, None),
-    template!("rust/src/lib.rs", "rust/src/lib.rs", false, None),
-    template!("rust/src/bin/server.rs", "rust/src/bin/server.rs", false, None),
-    template!("rust/tests/greeter.rs", "rust/tests/greeter.rs", false, None),
-    template!("rust/src/bin/client.rs", "rust/src/bin/client.rs", false, Some(Language::Rust)),
-    template!("python/client.py", "python/client.py", false, Some(Language::Python)),
-    template!("python/test_client.py", "python/test_client.py", false, Some(Language::Python)),
-    template!("python/python", "python/python", true, Some(Language::Python)),
-    template!("python/requirements.txt", "python/requirements.txt", false, Some(Language::Python)),
+/// What every project has. Some would mean something where the templates are, and have another name there.
+const COMMON: &[Template] = templates![
+    "README.md",
+    ".gitignore" from "gitignore",
+    "run",
+    "test",
+    "need",
+    "schema/greeter.capnp",
+    "rust/Cargo.toml" from "rust/Cargo.toml.in",
+    "rust/build.rs",
+    "rust/src/lib.rs",
+    "rust/src/bin/server.rs",
+    "rust/tests/greeter.rs",
 ];
+
+/// What a project has that uses a copy of the repository.
+const FROM: &[Template] = templates!["from"];
+
+impl Language {
+    /// The client.
+    fn templates(self) -> &'static [Template] {
+        match self {
+            Language::Rust => templates!["rust/client", "rust/src/bin/client.rs"],
+            Language::Python => {
+                templates!["python/client", "python/client.py", "python/test_client.py", "python/requirements.txt"]
+            }
+            Language::Typescript => templates![
+                "typescript/client",
+                "typescript/package.json",
+                "typescript/tsconfig.json",
+                "typescript/src/greet.ts",
+                "typescript/src/greet.test.ts",
+                "typescript/src/main.ts",
+            ],
+            Language::Go => templates!["go/client", "go/go.mod" from "go/go.mod.in", "go/main.go", "go/main_test.go"],
+            Language::Cpp => templates![
+                "cpp/client",
+                "cpp/CMakeLists.txt",
+                "cpp/greet.h",
+                "cpp/greet.cpp",
+                "cpp/greet_test.cpp",
+                "cpp/main.cpp",
+            ],
+            Language::Java => templates![
+                "java/client",
+                "java/pom.xml",
+                "java/src/main/java/greeter/Client.java",
+                "java/src/test/java/greeter/ClientTest.java",
+            ],
+        }
+    }
+}
 
 impl New {
     pub(crate) async fn run(self, output: &mut Output) -> anyhow::Result<()> {
@@ -87,29 +117,44 @@ impl New {
         }
         let from = self.from.as_deref().map(repository).transpose()?;
         let id = schema_id()?;
-        for template in &TEMPLATES {
-            if template.language.is_none_or(|language| self.lang.contains(&language)) {
-                let text = fill(template.text, name, &id, from.as_deref());
-                write(&self.folder.join(template.path), &text, template.is_program)?;
-            }
+        let clients = Language::value_variants().iter().filter(|language| self.lang.contains(language));
+        let mut parts = vec![COMMON];
+        parts.extend(clients.map(|language| language.templates()));
+        parts.extend(from.is_some().then_some(FROM));
+        for (path, text) in parts.into_iter().flatten() {
+            write(&self.folder.join(path), &fill(text, name, &id, from.as_deref()))?;
         }
         output.line(format!("made {0}; next: {0}/run, and {0}/test", self.folder.display())).await
     }
 }
 
 /// What a template says of this project.
-fn fill(text: &str, name: &str, id: &str, from: Option<&Path>) -> String {
+fn fill(text: &str, name: &str, id: &str, from: Option<&str>) -> String {
     let mut text = text
         .replace("hello-shipmate", name)
         .replace("hello_shipmate", &name.replace('-', "_"))
         .replace("@0x9d1f3c5b7a2e4f60", id);
-    if let Some(from) = from {
-        let crate_here = format!("shipmate = {{ path = {:?}, default-features", from.display().to_string());
-        text = text
-            .replace("shipmate = { version = \"0.1\", default-features", &crate_here)
-            .replace("shipmate==0.1.0", &from.join("client/python").display().to_string());
+    for (package, here) in from.into_iter().flat_map(instead_of_packages) {
+        text = text.replace(package, &here);
     }
     text
+}
+
+/// What templates say of Shipmate's packages, and what they are to say of a copy of the repository.
+fn instead_of_packages(from: &str) -> [(&'static str, String); 7] {
+    const GO: &str = "github.com/shipmate-ipc/shipmate/client/go";
+    [
+        ("shipmate = { version = \"0.1\"", format!("shipmate = {{ path = \"{from}\"")),
+        ("shipmate==0.1.0", format!("{from}/client/python")),
+        ("\"shipmate\": \"0.1.0\"", format!("\"shipmate\": \"file:{from}/client/typescript\"")),
+        ("client/go v0.1.0\n)", format!("client/go v0.1.0\n)\n\nreplace {GO} => \"{from}/client/go\"")),
+        (
+            "find_package(shipmate REQUIRED)",
+            format!("add_subdirectory(\"{from}/client/cpp\" shipmate EXCLUDE_FROM_ALL)"),
+        ),
+        ("cargo install shipmate --version 0.1.0", format!("cargo install --path '{from}'")),
+        ("/a/copy/of/shipmate", from.to_owned()),
+    ]
 }
 
 /// The folder's name, which has to be one for a Rust package too.
@@ -117,7 +162,8 @@ fn project_name(folder: &Path) -> anyhow::Result<&str> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     // These are in the project itself.
-    let is_taken = ["capnp", "capnp-rpc", "capnpc", "shipmate", "tempfile", "test", "tokio"].contains(&name);
+    let is_taken =
+        ["capnp", "capnp-rpc", "capnpc", "shipmate", "tempfile", "test", "tokio", "typescript"].contains(&name);
     if is_taken || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(is_fit) {
         let why = format!(
             "{name:?} cannot be a project's name: it has a-z first, then a-z, 0-9, - and _, and is no library's"
@@ -127,13 +173,17 @@ fn project_name(folder: &Path) -> anyhow::Result<&str> {
     Ok(name)
 }
 
-fn repository(from: &Path) -> anyhow::Result<PathBuf> {
+fn repository(from: &Path) -> anyhow::Result<String> {
     let from = std::path::absolute(from)?;
     let manifest = std::fs::read_to_string(from.join("Cargo.toml")).unwrap_or_default();
     if !manifest.contains("name = \"shipmate\"") {
         bail!("{} is no copy of Shipmate's repository", from.display());
     }
-    Ok(from)
+    // It is written into files of many kinds, in quotes.
+    match from.to_str() {
+        Some(path) if !path.contains(['"', '\'', '\\', '$', '`', '\n']) => Ok(path.to_owned()),
+        _ => bail!("{} has characters in it that scripts take for their own: use a copy elsewhere", from.display()),
+    }
 }
 
 /// A schema's id is random, with its highest bit set.
@@ -143,12 +193,12 @@ fn schema_id() -> anyhow::Result<String> {
     Ok(format!("@0x{:016x}", u64::from_le_bytes(bytes) | 1 << 63))
 }
 
-fn write(path: &Path, text: &str, is_program: bool) -> anyhow::Result<()> {
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let write = || {
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         std::fs::write(path, text)?;
-        if !is_program {
+        if !text.starts_with("#!/") {
             return Ok(());
         }
         // For those who may read it.

@@ -4,8 +4,10 @@
 # `ship.capnp` is in `#include "ship.capnp.h"`, in the namespace `ship`. A schema that has a C++ namespace
 # already keeps it. Schemas that import each other by relative paths go into one call.
 
-function(shipmate_schema target)
-  set(folder ${CMAKE_CURRENT_BINARY_DIR}/${target})
+function(shipmate_schema library)
+  # What this finds is not seen around an add_subdirectory. It sets variables of many names, `target` too.
+  find_package(CapnProto 0.9 REQUIRED QUIET)
+  set(folder ${CMAKE_CURRENT_BINARY_DIR}/${library})
   set(copies)
   foreach(file IN LISTS ARGN)
     get_filename_component(file ${file} ABSOLUTE)
@@ -34,7 +36,7 @@ function(shipmate_schema target)
   set(CAPNPC_SRC_PREFIX ${folder})
   set(CAPNPC_OUTPUT_DIR ${folder})
   capnp_generate_cpp(sources headers ${copies})
-  add_library(${target} STATIC ${sources} ${headers})
-  target_include_directories(${target} SYSTEM PUBLIC ${folder})
-  target_link_libraries(${target} PUBLIC CapnProto::capnp-rpc)
+  add_library(${library} STATIC ${sources} ${headers})
+  target_include_directories(${library} SYSTEM PUBLIC ${folder})
+  target_link_libraries(${library} PUBLIC CapnProto::capnp-rpc)
 endfunction()

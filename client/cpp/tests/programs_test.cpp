@@ -108,11 +108,12 @@ TEST(Samples, ServeArithForTheRustClient) {
     Process server({PROGRAMS "/serve_arith", place});
     auto address = server.readLine().value_or("").substr(std::string("ready at ").size());
     auto shipmate = repositoryProgram("shipmate");
-    auto divide = [&](const char* a, const char* b) {
-      return Process({shipmate, "arith", "divide", "--at", address, "--", a, b}, true).readAll();
+    auto call = [&](const char* method, const char* a, const char* b) {
+      return Process({shipmate, "arith", method, "--at", address, "--", a, b}, true).readAll();
     };
-    EXPECT_NE(divide("-22", "7").find("-3"), std::string::npos) << divide("-22", "7");
-    EXPECT_NE(divide("1", "0").find("zero"), std::string::npos) << divide("1", "0");
+    EXPECT_EQ(call("multiply", "6", "7"), "42\n");
+    EXPECT_NE(call("divide", "-22", "7").find("-3"), std::string::npos) << call("divide", "-22", "7");
+    EXPECT_NE(call("divide", "1", "0").find("zero"), std::string::npos) << call("divide", "1", "0");
     server.kill(SIGTERM);
     EXPECT_EQ(server.wait(), 0);
   }

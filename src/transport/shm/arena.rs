@@ -8,44 +8,6 @@ use capnp::message::{AllocationStrategy, Allocator, HeapAllocator};
 
 use super::pool::{Pool, SHARED_BYTES_MIN};
 
-/// A segment that is filled as bytes, by a program whose Cap'n Proto library is another. It is zero at first.
-pub(crate) struct Segment {
-    arena: Arena,
-    address: NonNull<u8>,
-    allocated_words: u32,
-    words: u32,
-}
-
-impl Segment {
-    pub(crate) fn allocate(mut arena: Arena, words: u32) -> Self {
-        let (address, allocated_words) = arena.allocate_segment(words);
-        Segment { arena, address, allocated_words, words }
-    }
-
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        // SAFETY: it was allocated for as many words, all of them initialized, and is this one's until it is
-        // dropped. The peer that reads it has a mapping of its own, which is read only.
-        unsafe { std::slice::from_raw_parts(self.address.as_ptr(), self.words as usize * WORD_BYTES) }
-    }
-
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and this one is borrowed.
-        unsafe { std::slice::from_raw_parts_mut(self.address.as_ptr(), self.words as usize * WORD_BYTES) }
-    }
-}
-
-// SAFETY: the memory is nobody else's, and the pool that it goes back to is behind a lock.
-unsafe impl Send for Segment {}
-// SAFETY: behind a shared reference it can only be read.
-unsafe impl Sync for Segment {}
-
-impl Drop for Segment {
-    fn drop(&mut self) {
-        // SAFETY: it was allocated there, with as many words, and is not used any more.
-        unsafe { self.arena.deallocate_segment(self.address, self.allocated_words, self.words) };
-    }
-}
-
 /// Allocates as [`HeapAllocator`] does, and large segments from the connection's pool while it has room.
 pub(crate) struct Arena {
     heap: HeapAllocator,

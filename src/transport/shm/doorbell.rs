@@ -23,6 +23,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -33,7 +34,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
-use tokio::net::UnixStream;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use super::passing;
 use super::sync::Memory;
@@ -89,12 +90,15 @@ impl PeerWish {
 /// one for who writes. They can be on different threads. Each looks for up to `spin` before it sleeps; its
 /// thread stays busy for as long, though its other tasks have their turns. Must be called on a tokio
 /// runtime.
-pub fn doorbell(socket: UnixStream, spin: Duration) -> (Waiter, Waiter) {
+pub fn doorbell(socket: UnixStream, spin: Duration) -> io::Result<(Waiter, Waiter)> {
+    // Not to write: the socket has news about that whenever the peer takes a bell, and who sleeps would wake up.
+    // SAFETY: the standard library's sockets own their descriptors and keep them.
+    let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
     let wakers = Arc::new(Wakers::default());
     let both = Waker::from(wakers.clone());
     let shared = Arc::new(Shared { socket, wakers, both, ended: AtomicBool::new(false), passed: Mutex::default() });
     let waiter = |slot| Waiter { shared: shared.clone(), slot, spin: Spin::new(spin), state: State::Awake };
-    (waiter(0), waiter(1))
+    Ok((waiter(0), waiter(1)))
 }
 
 /// Waits, and rings, for one half of a connection.
@@ -110,12 +114,13 @@ pub struct Waiter {
 #[derive(Clone, Copy)]
 enum State {
     Awake,
-    Spinning(Instant),
+    /// With so many looks at the condition before the next turn.
+    Spinning(Instant, u32),
     Asleep(Instant),
 }
 
 struct Shared {
-    socket: UnixStream,
+    socket: AsyncFd<UnixStream>,
     wakers: Arc<Wakers>,
     both: Waker,
     /// The socket has ended.
@@ -174,7 +179,13 @@ impl Waiter {
         if condition.holds()? {
             return self.awake();
         }
-        if self.spins() {
+        if let Some(looks) = self.spins() {
+            for _ in 0..looks {
+                std::hint::spin_loop();
+                if condition.holds()? {
+                    return self.awake();
+                }
+            }
             // Other tasks of the thread have their turns between two looks: what the peer is waited for
             // may well be what one of them is about to ask it. Yielding wakes this task after all of
             // them; waking it directly would let a `LocalSet` poll it again and again before the others.
@@ -194,13 +205,14 @@ impl Waiter {
             }
             match self.shared.socket.poll_read_ready(&mut Context::from_waker(&self.shared.both)) {
                 Poll::Ready(ready) => {
-                    ready.map_err(|e| Error::os("wait for the peer", e))?;
-                    let taken = self.shared.take_bytes();
+                    let ready = ready.map_err(|e| Error::os("wait for the peer", e))?;
+                    let taken = self.shared.take_bytes(ready);
                     self.shared.wakers.0[1 - self.slot].wake();
                     taken?;
                 }
                 Poll::Pending => {
-                    if !matches!(self.state, State::Asleep(_)) {
+                    // Who never spins has nothing to learn from the clock.
+                    if !self.spin.max.is_zero() && !matches!(self.state, State::Asleep(_)) {
                         self.state = State::Asleep(Instant::now());
                     }
                     return Poll::Pending;
@@ -218,17 +230,18 @@ impl Waiter {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether to look again instead of sleeping.
-    fn spins(&mut self) -> bool {
-        match self.state {
-            State::Asleep(_) => false,
-            State::Spinning(since) => since.elapsed() < self.spin.budget,
-            State::Awake if self.spin.budget.is_zero() => false,
-            State::Awake => {
-                self.state = State::Spinning(Instant::now());
-                true
-            }
-        }
+    /// How often to look again, now, instead of sleeping. A turn of the runtime takes as long as many looks; so
+    /// there are more of them for each the longer the others have had nothing to do that changes something.
+    fn spins(&mut self) -> Option<u32> {
+        let (since, looks) = match self.state {
+            State::Asleep(_) => return None,
+            State::Spinning(since, _) if since.elapsed() >= self.spin.budget => return None,
+            State::Spinning(since, looks) => (since, (looks * 2 + 1).min(Spin::LOOKS)),
+            State::Awake if self.spin.budget.is_zero() => return None,
+            State::Awake => (Instant::now(), 0),
+        };
+        self.state = State::Spinning(since, looks);
+        Some(looks)
     }
 
     /// Wakes the peer. It is called when [`Producer::publish`](super::Producer::publish) or
@@ -278,27 +291,16 @@ impl Waiter {
 
 impl Shared {
     /// Takes the bytes that wait in the socket, so that the next one is news.
-    fn take_bytes(&self) -> Result<()> {
+    fn take_bytes(&self, mut ready: AsyncFdReadyGuard<'_, UnixStream>) -> Result<()> {
         let mut passed = self.passed();
-        let mut too_many = false;
-        let taken = self.socket.try_io(Interest::READABLE, || match receive_with(&self.socket, &mut passed)? {
-            Taken::End => {
-                self.ended.store(true, Ordering::Release);
-                Ok(())
-            }
-            Taken::TooMany => {
-                too_many = true;
-                Ok(())
-            }
-            Taken::Bells { all: false } => Ok(()),
-            // The socket was emptied: whatever comes now is a new event, which tokio is told in this way.
-            Taken::Bells { all: true } | Taken::Nothing => Err(io::ErrorKind::WouldBlock.into()),
-        });
-        match taken {
-            _ if too_many => Err(self::too_many()),
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(Error::os("wait for the peer", error)),
-            _ => Ok(()),
+        match receive_with(&self.socket, &mut passed).map_err(|e| Error::os("wait for the peer", e))? {
+            Taken::End => self.ended.store(true, Ordering::Release),
+            Taken::TooMany => return Err(too_many()),
+            Taken::Bells { all: false } => {}
+            // The socket was emptied: whatever comes now is a new event.
+            Taken::Bells { all: true } | Taken::Nothing => ready.clear_ready(),
         }
+        Ok(())
     }
 
     fn passed(&self) -> MutexGuard<'_, VecDeque<OwnedFd>> {
@@ -318,10 +320,10 @@ enum Taken {
 }
 
 /// Takes bells, and the descriptors that they bring along.
-fn receive_with(socket: &UnixStream, passed: &mut VecDeque<OwnedFd>) -> io::Result<Taken> {
+fn receive_with(socket: impl AsFd, passed: &mut VecDeque<OwnedFd>) -> io::Result<Taken> {
     let (mut bells, mut descriptors) = ([0; BELLS_AT_ONCE], Vec::new());
     loop {
-        match passing::receive_once(socket, &mut bells, &mut descriptors) {
+        match passing::receive_once(&socket, &mut bells, &mut descriptors) {
             Ok(Some(0)) => return Ok(Taken::End),
             Ok(Some(count)) => {
                 // A read ends behind a byte with descriptors, whatever follows.
@@ -359,14 +361,14 @@ impl Wake for Wakers {
 /// Waits by blocking its thread, for a program without a runtime. One wait at a time: a thread that reads
 /// and one that writes would take each other's bytes.
 pub struct BlockingDoorbell {
-    socket: std::os::unix::net::UnixStream,
+    socket: UnixStream,
     spin: Spin,
     ended: bool,
 }
 
 impl BlockingDoorbell {
     /// Takes the socket that the two sides met on. Each wait looks for up to `spin` before it sleeps.
-    pub fn new(socket: std::os::unix::net::UnixStream, spin: Duration) -> Result<Self> {
+    pub fn new(socket: UnixStream, spin: Duration) -> Result<Self> {
         socket.set_nonblocking(false).map_err(|e| Error::os("prepare a doorbell", e))?;
         Ok(BlockingDoorbell { socket, spin: Spin::new(spin), ended: false })
     }
@@ -523,9 +525,9 @@ mod tests {
     #[tokio::test]
     async fn who_takes_a_bell_wakes_the_other_half() {
         let (a, b) = UnixStream::pair().unwrap();
-        let (mut reads, mut writes) = doorbell(b, Duration::ZERO);
+        let (mut reads, mut writes) = doorbell(b, Duration::ZERO).unwrap();
         ring(&a).unwrap();
-        reads.shared.socket.readable().await.unwrap();
+        reads.shared.socket.readable().await.unwrap().retain_ready();
         let woken = Arc::new(Woken::default());
         let mut race = Never(false, || {
             let polled = reads.poll(&mut Context::from_waker(Waker::noop()), &mut Never(false, || {}));
@@ -540,14 +542,14 @@ mod tests {
     #[tokio::test]
     async fn a_wait_that_is_given_up_takes_no_bell_along() {
         let (a, b) = UnixStream::pair().unwrap();
-        let (mut reads, mut writes) = doorbell(b, Duration::ZERO);
+        let (mut reads, mut writes) = doorbell(b, Duration::ZERO).unwrap();
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(woken.clone());
         assert!(reads.poll(&mut Context::from_waker(&waker), &mut Never(false, || {})).is_pending());
         assert!(writes.poll(&mut Context::from_waker(Waker::noop()), &mut Never(false, || {})).is_pending());
         drop(writes);
         ring(&a).unwrap();
-        reads.shared.socket.readable().await.unwrap();
+        reads.shared.socket.readable().await.unwrap().retain_ready();
         assert!(woken.0.load(Ordering::Relaxed));
     }
 

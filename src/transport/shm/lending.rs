@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::region::HUGE_PAGE_BYTES;
 use super::ring::broken;
 use super::sync::{Memory, layout};
 use crate::{Error, Result};
@@ -54,21 +55,27 @@ impl<B> Lender<B> {
     }
 
     /// Holds the smallest free blob for `bytes` bytes that goes more than once, if there is one of about that size.
-    /// Gives its id, and how many bytes from its start may not be zero.
-    pub fn take(&mut self, bytes: usize) -> Option<(usize, usize)> {
+    /// Gives its id.
+    pub fn take(&mut self, bytes: usize) -> Option<usize> {
         let most = size_of_blob(bytes)?.saturating_mul(4);
         let fits = |own: &Own<B>| own.is_free() && !own.once && (bytes..=most).contains(&own.bytes);
         let free = self.iter().filter(|(_, own)| fits(own));
         let (id, _) = free.min_by_key(|(_, own)| own.bytes)?;
         let own = self.own(id);
         (own.held, own.idle) = (true, false);
-        Some((id, std::mem::take(&mut own.used)))
+        Some(id)
+    }
+
+    /// How many bytes from the start of a blob may not be zero: the caller makes them so.
+    pub fn clear(&mut self, id: usize) -> usize {
+        std::mem::take(&mut self.own(id).used)
     }
 
     /// Whether there is room for a new blob that has `bytes` bytes; nothing, if not even all the free ones
-    /// would make it.
-    pub fn room(&self, bytes: usize) -> Option<Room> {
-        let size = size_of_blob(bytes).filter(|size| *size <= self.bytes_max)?;
+    /// would make it. `once`: it goes only once.
+    pub fn room(&self, bytes: usize, once: bool) -> Option<Room> {
+        let size =
+            if once { size_of_sealed(bytes) } else { size_of_blob(bytes) }.filter(|size| *size <= self.bytes_max)?;
         let free: Vec<_> = self.iter().filter(|(_, own)| own.is_free()).map(|(_, own)| own.bytes).collect();
         let others = self.bytes_max - size;
         match self.free_id() {
@@ -94,7 +101,8 @@ impl<B> Lender<B> {
     /// The message that was built in a blob is gone; it had written up to `used`.
     pub fn let_go(&mut self, id: usize, used: usize) {
         let own = self.own(id);
-        (own.held, own.used) = (false, used);
+        // More than that, if it was not cleared before.
+        (own.held, own.used) = (false, own.used.max(used));
         if own.once && !own.lent {
             // Sealed already, or never sent: of no further use. A sealed one is lent in the same breath.
             self.forget(id);
@@ -219,6 +227,15 @@ fn size_of_blob(bytes: usize) -> Option<usize> {
         rest => rest.checked_next_multiple_of(BLOB_BYTES_STEP)?,
     };
     round.checked_add(PAGE_BYTES)
+}
+
+/// The same for one that goes once. Where more than a quarter of a huge page is used, a whole one costs less than
+/// the small ones that would do: see [`Region::make_blob_to_seal`](super::Region).
+fn size_of_sealed(bytes: usize) -> Option<usize> {
+    match bytes > HUGE_PAGE_BYTES / 4 {
+        true => bytes.checked_next_multiple_of(HUGE_PAGE_BYTES),
+        false => size_of_blob(bytes),
+    }
 }
 
 /// The receiver's book, with what it has of each blob.

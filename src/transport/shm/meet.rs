@@ -13,7 +13,9 @@
 //! From then on the socket carries bells, and descriptors of blobs with some of them, and its end is the peer's death.
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -102,7 +104,9 @@ pub(in crate::transport) async fn ask(socket: UnixStream, terms: Terms) -> Resul
     passing::send(&socket, &terms.hello(), &[file.as_fd()]).await?;
     let (theirs, region) = receive_hello(&socket).await?;
     peer.tier = Some(terms.tier_with(&theirs));
-    let (reader, writer) = halves(socket, link(mine, region), terms, theirs, Budget::new(usize::MAX));
+    let ends = link(mine, region);
+    let attached = socket.into_std().and_then(|socket| halves(socket, ends, terms, theirs, Budget::new(usize::MAX)));
+    let (reader, writer) = attached.map_err(|e| Error::os("attach a connection", e))?;
     Ok(Stream { reader, writer, peer })
 }
 
@@ -156,7 +160,7 @@ impl Host {
         peer.tier = Some(terms.tier_with(&theirs));
         let ends = link(mine, region);
         let socket = socket.into_std().map_err(|e| Error::os("accept", e))?;
-        Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(socket)?, ends, terms, theirs, budget))))
+        Ok(Accepted::new(peer, move || halves(socket, ends, terms, theirs, budget)))
     }
 
     /// What the connections of the peer's user share.
@@ -182,21 +186,21 @@ async fn receive_hello(socket: &UnixStream) -> Result<(Terms, Region)> {
 }
 
 fn halves(
-    socket: UnixStream,
+    socket: StdUnixStream,
     (producer, consumer): (Producer, Consumer),
     mine: Terms,
     theirs: Terms,
     budget: Arc<Budget>,
-) -> (ReadHalf, WriteHalf) {
+) -> io::Result<(ReadHalf, WriteHalf)> {
     let tier = mine.tier_with(&theirs);
-    let (reads, writes) = doorbell(socket, mine.spin);
+    let (reads, writes) = doorbell(socket, mine.spin)?;
     let pool = Pool::new(producer, writes.bell(), tier, mine.bytes_max.min(theirs.bytes_max), budget);
     let reader = Reader::new(consumer, reads, tier, mine.bytes_max);
     let reader = match tier {
         Tier::Copy => ReadHalf::new(reader),
         Tier::Sealed | Tier::Trusted => ReadHalf::in_place(reader),
     };
-    (reader, WriteHalf::with_pool(Writer::new(pool.clone(), writes), pool))
+    Ok((reader, WriteHalf::with_pool(Writer::new(pool.clone(), writes), pool)))
 }
 
 impl Terms {

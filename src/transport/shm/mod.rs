@@ -16,7 +16,7 @@
 //! - [`ring`]: records of bytes, from one producer to one consumer, copied or read in place.
 //! - [`broadcast`]: messages from one publisher to many subscribers, written once.
 //! - [`lending`]: the books of both sides about blobs, large parts of messages that go by reference; `pool`: the
-//!   memory of those, `arena`: messages built in it.
+//!   memory of those, `arena` and `lease`: messages built in it.
 //! - [`mod@doorbell`]: how to sleep until the peer has done something, and how to wake a peer that sleeps.
 //! - [`passing`]: file descriptors over a Unix socket.
 //! - `in_place`: messages built in a ring; `publish`: how publishers and subscribers meet.
@@ -33,6 +33,7 @@ mod arena;
 pub mod broadcast;
 pub mod doorbell;
 mod in_place;
+mod lease;
 pub mod lending;
 mod meet;
 pub mod passing;
@@ -46,9 +47,10 @@ pub mod sync;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use arena::{Arena, Segment};
+pub(crate) use arena::Arena;
 pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
 pub(crate) use in_place::{TABLE_BYTES, build};
+pub(crate) use lease::Lease;
 pub(super) use meet::{HELLO_MAGIC, Host, Terms, ask};
 pub use meet::{connect, listen};
 pub(crate) use pool::{Pool, SHARED_BYTES_MIN};

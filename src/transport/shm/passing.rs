@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -67,7 +67,7 @@ fn wrong_count(count: usize) -> Error {
 }
 
 /// One try, without waiting.
-pub(super) fn send_once(stream: &UnixStream, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+pub(super) fn send_once(stream: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
@@ -80,11 +80,7 @@ pub(super) fn send_once(stream: &UnixStream, bytes: &[u8], descriptors: &[Borrow
 
 /// One try, without waiting. `None`: there were more descriptors than there was space for, and the kernel
 /// closed some.
-pub(super) fn receive_once(
-    stream: &UnixStream,
-    bytes: &mut [u8],
-    into: &mut Vec<OwnedFd>,
-) -> io::Result<Option<usize>> {
+pub(super) fn receive_once(stream: impl AsFd, bytes: &mut [u8], into: &mut Vec<OwnedFd>) -> io::Result<Option<usize>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -99,10 +95,8 @@ pub(super) fn receive_once(
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-    use std::os::fd::AsFd;
-
     use super::*;
+    use std::io::Read;
 
     /// Descriptors of pipes: what was passed is open for as long as the reading end sees no end.
     fn pipes(count: usize) -> (Vec<std::io::PipeReader>, Vec<OwnedFd>) {

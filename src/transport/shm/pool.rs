@@ -19,7 +19,7 @@ use super::lending::{Lender, Room, returned};
 use super::ring::{Label, Producer};
 use super::stream::{tag, to_io};
 use super::sync::Memory;
-use super::{Arena, Region};
+use super::{Arena, Lease, Region};
 use crate::transport::Tier;
 use crate::{Error, Result};
 
@@ -112,13 +112,35 @@ impl Pool {
     /// may use until it [lets go](Self::let_go) of them. Nothing: use the heap.
     pub(super) fn allocate(&self, bytes: usize) -> Option<(NonNull<u8>, usize)> {
         let mut state = self.lock();
-        let memory = state.allocate(bytes)?;
+        let id = self.hold(&mut state, bytes)?;
+        let used = state.lender.clear(id);
+        let region = &mut state.lender.blob(id).region;
+        // SAFETY: the region is this side's. Nobody holds the blob but this caller, who has not got it yet, and the
+        // peer has given it back, or breaks its word.
+        unsafe { region.slice_mut(0, used) }.fill(0);
+        Some((region.address(), region.bytes()))
+    }
+
+    /// The same, with the bytes of earlier messages in it.
+    pub(super) fn allocate_as_it_is(&self, bytes: usize) -> Option<NonNull<u8>> {
+        let mut state = self.lock();
+        let id = self.hold(&mut state, bytes)?;
+        Some(state.lender.blob(id).region.address())
+    }
+
+    /// Memory for bytes that are all written before they are sent.
+    pub(crate) fn lease(&self, bytes: usize) -> Option<Lease> {
+        Lease::of(self.clone(), bytes)
+    }
+
+    fn hold(&self, state: &mut State, bytes: usize) -> Option<usize> {
+        let id = state.hold(bytes)?;
         if state.trimming.as_ref().is_none_or(AbortHandle::is_finished)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             state.trimming = Some(runtime.spawn(trim(Arc::downgrade(&self.0))).abort_handle());
         }
-        Some(memory)
+        Some(id)
     }
 
     /// Gives back what was allocated at an address; up to `used` bytes of it were written.
@@ -166,18 +188,15 @@ impl Pool {
 }
 
 impl State {
-    fn allocate(&mut self, bytes: usize) -> Option<(NonNull<u8>, usize)> {
+    /// Takes a blob that has `bytes` bytes, or makes one.
+    fn hold(&mut self, bytes: usize) -> Option<usize> {
         self.look()?;
         let once = self.tier == Tier::Sealed && bytes >= SEALED_BYTES_MIN;
-        if !once && let Some((id, used)) = self.lender.take(bytes) {
-            let region = &mut self.lender.blob(id).region;
-            // SAFETY: the region is this side's. Nobody holds the blob but this caller, who has not got it
-            // yet, and the peer has given it back, or breaks its word.
-            unsafe { region.slice_mut(0, used) }.fill(0);
-            return Some((region.address(), region.bytes()));
+        if !once && let Some(id) = self.lender.take(bytes) {
+            return Some(id);
         }
         let size = loop {
-            match self.lender.room(bytes)? {
+            match self.lender.room(bytes, once)? {
                 Room::For(size) => break size,
                 Room::Full => {
                     let id = *self.lender.free(false).first()?;
@@ -187,14 +206,13 @@ impl State {
         };
         let charge = Budget::charge(&self.budget, size)?;
         // Where the system has no memory for it, the heap may have.
-        let (region, file) = Region::make_blob(size).ok()?;
+        let made = if once { Region::make_blob_to_seal(size) } else { Region::make_blob(size) };
+        let (region, file) = made.ok()?;
         if !once {
             Region::close_to_writers(&file).ok()?;
         }
-        let address = region.address();
         let blob = Blob { region, file: Some(file), sealed: false, _charge: charge };
-        self.lender.enter(blob, size, once);
-        Some((address, size))
+        Some(self.lender.enter(blob, size, once))
     }
 
     /// Tells the peer where in a blob these bytes are, if they are in one.

@@ -188,11 +188,12 @@ impl Shared {
         let start = publication.start();
         let answer = Answer { full_at: if full { self.subscribers_max as u32 } else { 0 }, start };
         let region = [self.region.as_fd()];
+        let socket = socket.into_std().map_err(|e| Error::os("answer a subscriber", e))?;
         // Nothing was sent on this socket, so there is room for it. The answer goes before any bell.
         passing::send_once(&socket, &answer.bytes(), if full { &[] } else { &region })
             .map_err(|e| Error::stream("answer a subscriber", e))?;
         if !full {
-            let (line, _) = doorbell(socket, self.spin);
+            let (line, _) = doorbell(socket, self.spin).map_err(|e| Error::os("answer a subscriber", e))?;
             publication.join(memory, policy, line);
             self.joined.notify_waiters();
         }
@@ -314,7 +315,9 @@ async fn ask(socket: UnixStream, policy: Policy, spin: Duration) -> Result<Subsc
     };
     let publisher = Region::receive(region, layout::RING_BYTES_MAX)?;
     let subscription = Subscription::new(mine, publisher, policy, start)?;
-    Ok(Subscriber { subscription, waiter: doorbell(socket, spin).0 })
+    let bells = socket.into_std().and_then(|socket| doorbell(socket, spin));
+    let (waiter, _) = bells.map_err(|e| Error::os("subscribe", e))?;
+    Ok(Subscriber { subscription, waiter })
 }
 
 fn hello(policy: Policy) -> [u8; HELLO_BYTES] {

@@ -10,6 +10,7 @@
 //! - Every page is there from the start, on tmpfs: no access has to find memory, and fail with a SIGBUS.
 //! - `F_SEAL_WRITE`, of a blob that is sealed for good: its maker cannot write it any more either.
 
+use std::ffi::c_void;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,6 +66,31 @@ impl Region {
         Region::make(bytes, Access::WriteWhole)
     }
 
+    /// The same for one that is used once: in huge pages, if its size allows and the system has them now. To find,
+    /// map and free 512 small ones in each process takes several times as long as to write them.
+    pub(super) fn make_blob_to_seal(bytes: usize) -> Result<(Region, OwnedFd)> {
+        match bytes.is_multiple_of(HUGE_PAGE_BYTES).then(|| Region::make_huge(bytes)) {
+            Some(Ok(made)) => Ok(made),
+            _ => Region::make_blob(bytes),
+        }
+    }
+
+    fn make_huge(bytes: usize) -> rustix::io::Result<(Region, OwnedFd)> {
+        let file = memfd()?;
+        rustix::fs::ftruncate(&file, bytes as u64)?;
+        for start in (0..bytes).step_by(HUGE_PAGE_BYTES) {
+            // A huge page is made of small ones, of which there must be one.
+            rustix::fs::fallocate(&file, FallocateFlags::empty(), start as u64, PAGE_BYTES as u64)?;
+        }
+        let region = Region::map(&file, bytes, Access::Write)?;
+        // SAFETY: it changes how the memory of exactly this mapping is laid out, and none of its bytes.
+        match unsafe { libc::madvise(region.base.as_ptr().cast(), bytes, libc::MADV_COLLAPSE) } {
+            0 => Ok((region, file)),
+            // Linux before 6.1 cannot, and another may have no huge page to spare now.
+            _ => Err(Errno::NOMEM),
+        }
+    }
+
     fn make(bytes: usize, access: Access) -> Result<(Region, OwnedFd)> {
         let make = || {
             let file = memfd()?;
@@ -116,9 +142,12 @@ impl Region {
             // Before Linux 6.7, a shared mapping of a file that is sealed against writing is refused.
             Access::ReadSealed => (ProtFlags::READ, MapFlags::PRIVATE | MapFlags::POPULATE),
         };
-        // SAFETY: the kernel chooses an address that nothing else has; the mapping is unmapped by `drop`.
-        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, flags, file, 0)?.cast::<u8>() };
-        let base = NonNull::new(base).ok_or(Errno::FAULT)?;
+        let base = match bytes.is_multiple_of(HUGE_PAGE_BYTES) {
+            true => map_aligned(file, bytes, protection, flags)?,
+            // SAFETY: the kernel chooses an address that nothing else has; the mapping is unmapped by `drop`.
+            false => unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, flags, file, 0)? },
+        };
+        let base = NonNull::new(base.cast::<u8>()).ok_or(Errno::FAULT)?;
         Ok(Region { base, bytes, writable: matches!(access, Access::Write | Access::WriteWhole) })
     }
 
@@ -246,8 +275,40 @@ enum Access {
     ReadSealed,
 }
 
+/// Those of most machines. Where they are larger, none are used.
+pub(super) const HUGE_PAGE_BYTES: usize = 2 << 20;
+const PAGE_BYTES: usize = 4096;
+
 /// statfs(2); a memory file with huge pages has another.
 const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
+
+/// Maps a file where huge pages of it can be entered as such.
+fn map_aligned(
+    file: impl AsFd,
+    bytes: usize,
+    protection: ProtFlags,
+    flags: MapFlags,
+) -> rustix::io::Result<*mut c_void> {
+    let reserved_bytes = bytes.checked_add(HUGE_PAGE_BYTES).ok_or(Errno::NOMEM)?;
+    let reserve = MapFlags::PRIVATE | MapFlags::NORESERVE;
+    // SAFETY: the kernel chooses addresses that nothing else has. Of these, the file takes the place of some, and the
+    // others, before and after it, are given back: nobody else knows of any.
+    unsafe {
+        let reserved = rustix::mm::mmap_anonymous(std::ptr::null_mut(), reserved_bytes, ProtFlags::empty(), reserve)?;
+        let before = reserved.addr().next_multiple_of(HUGE_PAGE_BYTES) - reserved.addr();
+        let base = reserved.byte_add(before);
+        if let Err(error) = rustix::mm::mmap(base, bytes, protection, flags | MapFlags::FIXED, file, 0) {
+            let _ = rustix::mm::munmap(reserved, reserved_bytes);
+            return Err(error);
+        }
+        for (rest, rest_bytes) in [(reserved, before), (base.byte_add(bytes), HUGE_PAGE_BYTES - before)] {
+            if rest_bytes > 0 {
+                rustix::mm::munmap(rest, rest_bytes)?;
+            }
+        }
+        Ok(base)
+    }
+}
 
 fn is_ring(bytes: usize) -> bool {
     bytes.is_power_of_two() && (layout::RING_BYTES_MIN..=layout::RING_BYTES_MAX).contains(&bytes)
@@ -352,6 +413,22 @@ mod tests {
         assert!(refusal(file(none, bytes, true, all)).contains("version"), "no magic word");
         for bytes in [0, 8, layout::RING, bytes - 8, bytes + 4096, layout::RING + (2 << 20)] {
             assert!(refusal(file(none, bytes, true, all)).contains("a ring of"), "{bytes}");
+        }
+    }
+
+    /// Whether the system has huge pages for it or not.
+    #[test]
+    fn a_large_blob_is_whole_and_can_be_sealed() {
+        for bytes in [HUGE_PAGE_BYTES, 3 * HUGE_PAGE_BYTES] {
+            let (mut mine, file) = Region::make_blob_to_seal(bytes).unwrap();
+            let words = [0, bytes / 2, bytes - 8];
+            assert_eq!(words.map(|at| mine.load(at)), [0; 3]);
+            words.into_iter().for_each(|at| mine.store(at, at as u64 + 1));
+            mine.seal(&file).unwrap();
+            let theirs = Region::receive_blob(&file, bytes, true).unwrap();
+            for region in [&mine, &theirs] {
+                assert_eq!(words.map(|at| region.load(at)), words.map(|at| at as u64 + 1));
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use rustix::fs::SealFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use super::lending::BLOB_BYTES_MIN;
 use super::{Error, Label, Memory, Producer, Region, layout, link, passing};
 use crate::frame::{Frame, FrameReader, FrameWriter, Segments};
 use crate::transport::half::Arena;
@@ -131,6 +132,22 @@ proptest! {
             Ok(())
         }))?;
     }
+}
+
+/// What is filled as a whole is not cleared, and is clear again for who builds a message in it.
+#[tokio::test]
+async fn memory_is_cleared_for_who_needs_it() {
+    let (client, _server) = pair(Tier::Copy, Tier::Copy, &Limits::DEFAULT).await;
+    let mut lease = client.writer.lease(60_000).unwrap();
+    lease.as_mut().fill(7);
+    drop(lease);
+    let lease = client.writer.lease(40_000).unwrap();
+    assert_eq!(lease.as_ref(), vec![7; 40_000]);
+    drop(lease);
+    let mut message = Builder::new(client.writer.arena(8_000).unwrap());
+    let built = message.initn_root::<capnp::data::Builder<'_>>(60_000);
+    assert_eq!(built, vec![0; 60_000]);
+    assert_eq!(client.writer.pool().unwrap().bytes(), BLOB_BYTES_MIN, "it was another blob");
 }
 
 #[tokio::test]

@@ -65,11 +65,11 @@ impl Owner {
 
     /// A blob that nobody else has: that is the promise.
     fn take(&mut self, bytes: usize, once: bool) -> Option<usize> {
-        if !once && let Some((id, _)) = self.lender.take(bytes) {
+        if !once && let Some(id) = self.lender.take(bytes) {
             return Some(id);
         }
         loop {
-            match self.lender.room(bytes)? {
+            match self.lender.room(bytes, once)? {
                 Room::For(size) => return Some(self.lender.enter(Content::default(), size, once)),
                 Room::Full => {
                     let id = self.lender.free(false)[0];
@@ -183,8 +183,13 @@ fn what_was_lent_comes_back_once_and_with_its_dirt() {
     assert_eq!(lender.take(BLOB_BYTES_MIN), None, "it is still lent");
     theirs.store(layout::RETURNED + 8 * id, 1);
     lender.look(|id| returned(&theirs, id)).unwrap();
-    assert_eq!(lender.take(BLOB_BYTES_MIN), Some((id, 100)));
+    assert_eq!(lender.take(BLOB_BYTES_MIN), Some(id));
+    assert_eq!(lender.clear(id), 100);
     assert_eq!(lender.take(BLOB_BYTES_MIN), None, "it is held");
+    lender.let_go(id, 70);
+    assert_eq!(lender.take(BLOB_BYTES_MIN), Some(id));
+    lender.let_go(id, 10);
+    assert_eq!(lender.clear(id), 70, "it was not cleared before");
 }
 
 #[test]
@@ -200,12 +205,12 @@ fn a_peer_that_returns_what_it_has_not_or_twice_breaks_the_protocol() {
 fn ids_run_out_before_bytes_do() {
     let mut lender = Lender::new(usize::MAX / 2);
     for _ in 0..layout::BLOBS_MAX {
-        assert!(matches!(lender.room(1), Some(Room::For(BLOB_BYTES_MIN))));
+        assert!(matches!(lender.room(1, false), Some(Room::For(BLOB_BYTES_MIN))));
         lender.enter((), BLOB_BYTES_MIN, false);
     }
-    assert_eq!(lender.room(1), None);
+    assert_eq!(lender.room(1, false), None);
     lender.let_go(7, 0);
-    assert_eq!(lender.room(BLOB_BYTES_MIN * 100), Some(Room::Full), "once the free one has gone");
+    assert_eq!(lender.room(BLOB_BYTES_MIN * 100, false), Some(Room::Full), "once the free one has gone");
 }
 
 /// A small message does not take the one large blob along, which the next large one would miss.
@@ -215,5 +220,6 @@ fn blobs_are_used_for_about_their_size() {
     let large = lender.enter((), 64 * BLOB_BYTES_MIN, false);
     lender.let_go(large, 0);
     assert_eq!(lender.take(BLOB_BYTES_MIN), None);
-    assert_eq!(lender.take(30 * BLOB_BYTES_MIN), Some((large, 0)));
+    assert_eq!(lender.take(30 * BLOB_BYTES_MIN), Some(large));
+    assert_eq!(lender.clear(large), 0);
 }

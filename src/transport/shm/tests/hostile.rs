@@ -131,7 +131,7 @@ pub(super) fn run_books(script: &[u8]) {
                 Ok(())
             }
             4 => {
-                if lender.room(usize::from(operand)).is_some_and(|room| room != super::lending::Room::Full) {
+                if lender.room(usize::from(operand), false).is_some_and(|room| room != super::lending::Room::Full) {
                     let id = lender.enter((), BLOB_BYTES_MIN, action % 4 == 0);
                     lender.attach(id);
                     lender.lend(id);

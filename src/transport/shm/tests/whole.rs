@@ -27,7 +27,7 @@ impl Side {
     /// Exchanges regions over a socket.
     async fn meet(socket: UnixStream, ring_bytes: usize, spin: Duration) -> Result<Side> {
         let (producer, consumer) = exchange(&socket, ring_bytes).await?;
-        let (reads, writes) = doorbell(socket, spin);
+        let (reads, writes) = doorbell(socket.into_std().unwrap(), spin).unwrap();
         Ok(Side { producer, consumer, reads, writes })
     }
 

@@ -17,7 +17,16 @@ async def greet(address: str, name: str) -> str:
             return str((await service.greet(name)).greeting)
 
 
-if __name__ == "__main__":
+def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: client.py ADDRESS")
-    print(asyncio.run(greet(sys.argv[1], "Python")))
+    try:
+        print(asyncio.run(greet(sys.argv[1], "Python")))
+    except shipmate.Unreachable as error:
+        sys.exit(f"client: start the server first: {error}")
+    except shipmate.Error as error:
+        sys.exit(f"client: {error}")
+
+
+if __name__ == "__main__":
+    main()

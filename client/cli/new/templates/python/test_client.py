@@ -1,31 +1,22 @@
-"""The server as a process, and a call to it: `../test` builds it and runs this."""
+"""A call to the server at $ADDRESS: `../test` starts one and runs this."""
 
 import asyncio
 import os
-import subprocess
-import tempfile
 import unittest
+
+import shipmate
 
 import client
 
 
 class Greets(unittest.TestCase):
     def test_the_server_greets_by_name(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            address = f"unix:{folder}/greeter.sock"
-            with subprocess.Popen(
-                [os.environ["SERVER"], address], stdout=subprocess.PIPE, text=True
-            ) as server:
-                try:
-                    assert server.stdout is not None
-                    self.assertEqual(
-                        server.stdout.readline(), f"listening at {address}\n"
-                    )
-                    self.assertEqual(
-                        asyncio.run(client.greet(address, "Ada")), "Hello, Ada!"
-                    )
-                finally:
-                    server.terminate()
+        greeting = asyncio.run(client.greet(os.environ["ADDRESS"], "Ada"))
+        self.assertEqual(greeting, "Hello, Ada!")
+
+    def test_without_a_server_the_error_says_so(self) -> None:
+        with self.assertRaises(shipmate.Unreachable):
+            asyncio.run(client.greet("unix:/nowhere/greeter.sock", "Ada"))
 
 
 if __name__ == "__main__":

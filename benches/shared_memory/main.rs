@@ -1,12 +1,16 @@
 //! Shared memory beside the socket that it is met on, the transport within a process, and the bare
 //! hand-over of a word between two CPUs: measured in turns in one run.
 //!
-//! `cargo bench --bench shared_memory -- [--quick]`
+//! `cargo bench --bench shared_memory -- [--quick] [WAY …]`
 //!
-//! The scheduler chooses the CPUs: a thread that may use one alone never spins.
+//! Sides that sleep are on two CPUs, or on one, as the row says: what waking costs depends on that most. Those
+//! that spin have what CPUs the scheduler gives them: a thread that may use one alone never spins.
 
+#[path = "../common/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "this benchmark uses a part of it")]
 mod common;
+mod floor;
+mod messages;
 
 use std::future::pending;
 use std::rc::Rc;
@@ -32,55 +36,78 @@ const SPIN: Duration = Duration::from_millis(1);
 struct Way {
     name: &'static str,
     transport: &'static str,
+    /// The server's CPU, where the client has [`CLIENT_CPU`]; none: both have all.
+    cpu: Option<usize>,
     spin: Duration,
     tier: Tier,
 }
 
-const fn way(name: &'static str, transport: &'static str, spin: Duration, tier: Tier) -> Way {
-    Way { name, transport, spin, tier }
+const CLIENT_CPU: usize = 0;
+
+const fn sleeping(name: &'static str, transport: &'static str, tier: Tier, cpu: usize) -> Way {
+    Way { name, transport, cpu: Some(cpu), spin: Duration::ZERO, tier }
 }
 
-const WAYS: [Way; 7] = [
-    way("memory, one thread", "memory", Duration::ZERO, Tier::Copy),
-    way("unix", "unix", Duration::ZERO, Tier::Copy),
-    way("shm, sleeping", "shm", Duration::ZERO, Tier::Copy),
-    way("shm, spinning", "shm", SPIN, Tier::Copy),
-    way("shm sealed, spinning", "shm", SPIN, Tier::Sealed),
-    way("shm trusted, spinning", "shm", SPIN, Tier::Trusted),
-    way("shm trusted, sleeping", "shm", Duration::ZERO, Tier::Trusted),
+const fn spinning(name: &'static str, tier: Tier) -> Way {
+    Way { name, transport: "shm", cpu: None, spin: SPIN, tier }
+}
+
+const WAYS: [Way; 9] = [
+    sleeping("memory, one thread", "memory", Tier::Copy, CLIENT_CPU),
+    sleeping("unix, two CPUs", "unix", Tier::Copy, 1),
+    sleeping("shm sleeping, two CPUs", "shm", Tier::Copy, 1),
+    sleeping("unix, one CPU", "unix", Tier::Copy, CLIENT_CPU),
+    sleeping("shm sleeping, one CPU", "shm", Tier::Copy, CLIENT_CPU),
+    spinning("shm spinning", Tier::Copy),
+    spinning("shm sealed, spinning", Tier::Sealed),
+    spinning("shm trusted, spinning", Tier::Trusted),
+    sleeping("shm trusted, sleeping, two CPUs", "shm", Tier::Trusted, 1),
 ];
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [order, address, spin, tier] = &arguments[..]
+    if let [order, address, cpu, spin, tier] = &arguments[..]
         && order == "serve-shared-memory"
     {
         let spin = Duration::from_micros(spin.parse().unwrap());
-        return serve(&address.parse().unwrap(), spin, tier.parse().unwrap());
+        return serve(&address.parse().unwrap(), cpu.parse().ok(), spin, tier.parse().unwrap());
     }
-    let quick = arguments.iter().any(|argument| argument == "--quick");
+    messages::serve_if_asked(&arguments);
+    let (options, wanted): (Vec<_>, Vec<_>) = arguments.into_iter().partition(|argument| argument.starts_with('-'));
+    let quick = options.iter().any(|option| option == "--quick");
     let (rounds, each) = if quick { (3, Duration::from_millis(50)) } else { (9, Duration::from_millis(300)) };
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    LocalSet::new().block_on(&runtime, measure(rounds, each));
-}
-
-async fn measure(rounds: usize, each: Duration) {
+    let is_wanted = |way: &Way| wanted.is_empty() || wanted.iter().any(|part| way.name.contains(part));
+    let ways = WAYS.into_iter().enumerate().filter(|(index, way)| *index < 2 || is_wanted(way));
     println!(
         "{rounds} rounds of {} ms for each cell: the median, and the lowest and highest round.\n",
         each.as_millis()
     );
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        measure(ways.map(|(_, way)| way).collect(), rounds, each).await;
+        messages::measure(rounds, each).await;
+    });
+}
+
+async fn measure(ways: Vec<Way>, rounds: usize, each: Duration) {
     let folder = TempDir::new().unwrap();
     let mut lines = Vec::new();
-    for (index, way) in WAYS.into_iter().enumerate() {
+    for (index, way) in ways.into_iter().enumerate() {
         lines.push(Line::connect(way, &folder, index).await);
     }
     let payload = vec![7; ARGUMENT_BYTES];
-    let mut bare = Vec::new();
+    let (mut bare, mut sealed) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         bare.push(micros(ping_pong(each)));
+        sealed.push(micros(floor::sealed_file(&payload, each)));
         for line in &mut lines {
+            let cpus = process::cpus();
+            if line.way.cpu.is_some() {
+                process::pin(CLIENT_CPU);
+            }
             let small = line.call(&[], each).await;
             let large = line.call(&payload, each).await;
+            process::pin_to(&cpus);
             line.small.push(micros(small));
             line.large.push(micros(large));
         }
@@ -89,8 +116,12 @@ async fn measure(rounds: usize, each: Duration) {
     println!("| way | call, p50 us | / memory | unix / it | with a 1 MiB argument, p50 us | MB/s | / unix |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
     println!("| bare ping-pong of two threads | {} | | | | | |", spread(&bare, 2));
-    let (memory, unix) = (&lines[0], &lines[1]);
+    println!("| bare sealed file, written, mapped, read | | | | {} | | |", spread(&sealed, 0));
+    let memory = &lines[0];
     for line in &lines {
+        // Who spins is on two CPUs.
+        let beside = |unix: &&Line| unix.way.transport == "unix" && unix.way.cpu == line.way.cpu.or(Some(1));
+        let unix = lines.iter().find(beside).unwrap_or(&lines[1]);
         let bandwidths: Vec<f64> = line.large.iter().map(|micros| ARGUMENT_BYTES as f64 / micros).collect();
         println!(
             "| {} | {} | {:.2} | {:.1} | {} | {:.0} | {:.1} |",
@@ -133,7 +164,8 @@ impl Line {
         } else {
             let address = format!("{}:{}/{index}", way.transport, folder.path().display());
             let spin = way.spin.as_micros().to_string();
-            let server = Server::start_with(&["serve-shared-memory", &address, &spin, &way.tier.to_string()]);
+            let cpu = way.cpu.map_or("any".to_owned(), |cpu| cpu.to_string());
+            let server = Server::start_with(&["serve-shared-memory", &address, &cpu, &spin, &way.tier.to_string()]);
             let connection = connect_with(server.address.clone(), &options).await.unwrap();
             (Some(server), vec![connection])
         };
@@ -183,7 +215,10 @@ fn sum(bytes: &[u8]) -> u32 {
     bytes.iter().step_by(4096).map(|&byte| u32::from(byte)).sum()
 }
 
-fn serve(address: &Address, spin: Duration, tier: Tier) {
+fn serve(address: &Address, cpu: Option<usize>, spin: Duration, tier: Tier) {
+    if let Some(cpu) = cpu {
+        process::pin(cpu);
+    }
     process::report_when_asked();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

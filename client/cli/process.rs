@@ -11,13 +11,13 @@ use tokio::io::{AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 /// A child, with its standard streams. However it is let go of, it is told to end and waited for.
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     /// Ends when this process does, even by SIGKILL.
-    pub(super) stdin: Option<ChildStdin>,
-    pub(super) stdout: Option<Lines<BufReader<ChildStdout>>>,
-    pub(super) stderr: Option<Lines<BufReader<ChildStderr>>>,
+    pub(crate) stdin: Option<ChildStdin>,
+    pub(crate) stdout: Option<Lines<BufReader<ChildStdout>>>,
+    pub(crate) stderr: Option<Lines<BufReader<ChildStderr>>>,
 }
 
 /// How long a process may take to end after it is told to; then it is killed.
@@ -25,7 +25,7 @@ const END_MAX: Duration = Duration::from_secs(5);
 
 impl Process {
     /// Starts a program. What it says on standard error is for us too if `watch` is set.
-    pub(super) fn start<A: AsRef<OsStr>>(program: &Path, arguments: &[A], watch: bool) -> anyhow::Result<Self> {
+    pub(crate) fn start<A: AsRef<OsStr>>(program: &Path, arguments: &[A], watch: bool) -> anyhow::Result<Self> {
         use tokio::io::AsyncBufReadExt;
         let mut child = Command::new(program)
             .args(arguments)
@@ -46,7 +46,7 @@ impl Process {
     }
 
     /// Waits until it ends by itself, which must be with success.
-    pub(super) async fn finish(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn finish(mut self) -> anyhow::Result<()> {
         drop(self.stdin.take());
         let mut said = String::new();
         if let Some(stderr) = self.stderr.take() {
@@ -58,7 +58,7 @@ impl Process {
     }
 
     /// Tells it to end, which it must do in order.
-    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.terminate();
         match tokio::time::timeout(END_MAX, self.child.wait()).await {
             Ok(status) => self.must_be_success(status?, ""),
@@ -83,6 +83,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // For one that ends by that, and may be too busy for a signal.
+        drop(self.stdin.take());
         self.terminate();
         let until = Instant::now() + END_MAX;
         while let Ok(None) = self.child.try_wait() {

@@ -1,0 +1,4 @@
+//! What is below every transport, without Shipmate: the limit of what can be built on it.
+
+pub(super) mod streams;
+pub(super) mod words;
