@@ -130,7 +130,8 @@ typedef struct shipmate_receiver shipmate_receiver;
 
 /*
  * Connects to a receiver. On a "pipe:" address it waits until there is one and makes the pipe if it is
- * missing; on others somebody must be listening. Returns 0, or -1.
+ * missing; on others somebody must be listening, and over shared memory it waits until that one accepts.
+ * Returns 0, or -1.
  */
 int shipmate_sender_open(const char *address, const struct shipmate_options *options, shipmate_sender **sender,
                          struct shipmate_error *error);
