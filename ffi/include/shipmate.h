@@ -6,7 +6,8 @@
  *   shipmate_connect()   gives a connected socket that carries Cap'n Proto RPC, or any bytes, to a
  *                        server. Hand it to the Cap'n Proto library of your language.
  *   shipmate_sender_*    send Cap'n Proto messages one way, one after the other, and
- *   shipmate_receiver_*  receive them, in place.
+ *   shipmate_receiver_*  receive them, in place; shipmate_publisher_* and shipmate_subscriber_*, from one
+ *                        to many.
  *
  * ADDRESSES are "tcp:HOST:PORT", "unix:/path", "unix:@name", "pipe:/path", "shm:/path" and
  * "auto:/path". A wrong one gives an error that shows the right form.
@@ -67,13 +68,25 @@ const char *shipmate_error_name(int code);
 
 /* --------------------------------------------------------------------------------------------- options */
 
+/*
+ * How large parts of messages go over shared memory. What a connection has is the strongest tier that both
+ * sides take; other transports copy.
+ */
+enum shipmate_tier {
+  SHIPMATE_TIER_COPY = 0,   /* the receiver copies once, and then looks: safe with a hostile peer */
+  SHIPMATE_TIER_SEALED = 1, /* 256 KiB and more are sealed by the kernel against any change, and received in
+                               place: as safe, but each such message takes fresh memory from the system */
+  SHIPMATE_TIER_TRUSTED = 2 /* 32 KiB and more are received where the sender has built them, and nothing is
+                               copied: between processes of one user that trust each other */
+};
+
 /* How to connect and listen. Start from SHIPMATE_OPTIONS_INIT; 0 stands for the default. */
 struct shipmate_options {
   size_t size;                 /* sizeof(struct shipmate_options): later versions may be longer */
   uint32_t connect_timeout_ms; /* how long connecting may take; default 10,000 */
   uint32_t spin_us;            /* shared memory: how long to look before sleeping; default: sleep at once */
   uint32_t mode;               /* permissions of what listening makes, as in 0660; default 0600 */
-  uint32_t reserved;           /* 0 */
+  uint32_t tier;               /* shared memory: the strongest of enum shipmate_tier to take; default COPY */
 };
 
 #define SHIPMATE_OPTIONS_INIT { sizeof(struct shipmate_options), 0, 0, 0, 0 }
@@ -117,7 +130,8 @@ typedef struct shipmate_receiver shipmate_receiver;
 
 /*
  * Connects to a receiver. On a "pipe:" address it waits until there is one and makes the pipe if it is
- * missing; on others somebody must be listening. Returns 0, or -1.
+ * missing; on others somebody must be listening, and over shared memory it waits until that one accepts.
+ * Returns 0, or -1.
  */
 int shipmate_sender_open(const char *address, const struct shipmate_options *options, shipmate_sender **sender,
                          struct shipmate_error *error);
@@ -131,15 +145,17 @@ int shipmate_sender_send(shipmate_sender *sender, const struct shipmate_segment 
 
 /*
  * Lends memory to build a message in that has one segment: `bytes` bytes of zeros, rounded up to a
- * multiple of 8, at `*memory`. A sender lends to one borrower at a time; meanwhile it sends nothing else
- * (SHIPMATE_ERROR_MISUSE). Give the loan to exactly one of the two functions that follow. Returns 0, or -1.
+ * multiple of 8, at `*memory`. Over shared memory, 32 KiB and more are memory that the receiver sees, so
+ * publishing copies nothing (a receiver that takes less than SHIPMATE_TIER_TRUSTED may), and what the receiver
+ * has returned is lent again. A sender may lend several at once. Give each loan to exactly one of the two
+ * functions that follow. Returns 0, or -1.
  */
 int shipmate_sender_loan(shipmate_sender *sender, size_t bytes, shipmate_loan **loan, void **memory,
                          struct shipmate_error *error);
 
 /*
  * Sends the first `used` bytes of a loan, rounded up to a multiple of 8, and takes the loan back, also
- * when it fails. Returns 0, or -1.
+ * when it fails: write there no more. What they say is not checked here, but by who reads them. Returns 0, or -1.
  */
 int shipmate_loan_publish(shipmate_loan *loan, size_t used, struct shipmate_error *error);
 
@@ -171,20 +187,76 @@ int shipmate_receiver_accept(shipmate_listener *listener, int timeout_ms, shipma
 void shipmate_listener_close(shipmate_listener *listener);
 
 /*
- * The next message, in place. `timeout_ms` is as above, and nothing is lost by it. Returns 1 with a
+ * The next message. Over shared memory, a large segment is where the sender has put it, if the tier says so;
+ * that memory cannot be written here. `timeout_ms` is as above, and nothing is lost by it. Returns 1 with a
  * message; 0 without one, when the sender has ended the stream; or -1.
  */
 int shipmate_receiver_receive(shipmate_receiver *receiver, int timeout_ms, const struct shipmate_message **message,
                               struct shipmate_error *error);
 
 /*
- * Gives a message back, on any thread, also after its receiver was closed. Until then it takes room that
- * the sender may have to wait for. NULL is allowed.
+ * Gives a message back, on any thread, also after its receiver was closed or its sender has died. Until
+ * then it takes memory of the sender. NULL is allowed.
  */
 void shipmate_message_return(const struct shipmate_message *message);
 
 /* Receives no more; the sender gets SHIPMATE_ERROR_DISCONNECTED. NULL is allowed. */
 void shipmate_receiver_close(shipmate_receiver *receiver);
+
+/* ------------------------------------------------------------------------------------------ one to many */
+
+typedef struct shipmate_publisher shipmate_publisher;
+typedef struct shipmate_subscriber shipmate_subscriber;
+
+/* What becomes of messages that are published faster than a subscriber receives them. */
+enum shipmate_policy {
+  SHIPMATE_POLICY_BLOCK = 1,      /* the publisher waits for it, and it gets every message */
+  SHIPMATE_POLICY_LOSE_OLDEST = 2 /* the publisher does not wait, and it loses the oldest ones */
+};
+
+/*
+ * Publishes at a "shm:" address: each message is written once, into a ring that all subscribers see. Its
+ * size is a power of two from 4096 to 2^30, and a message may have a quarter of it; 0 stands for 4 MiB.
+ * Returns 0, or -1.
+ */
+int shipmate_publisher_open(const char *address, size_t ring_bytes, const struct shipmate_options *options,
+                            shipmate_publisher **publisher, struct shipmate_error *error);
+
+/* Waits until there are so many subscribers; `timeout_ms` as above. Returns 0, or -1. */
+int shipmate_publisher_wait(shipmate_publisher *publisher, size_t subscribers, int timeout_ms,
+                            struct shipmate_error *error);
+
+/*
+ * Publishes a message from your own memory, to all who have subscribed. It waits for those that block and
+ * have not read enough. After SHIPMATE_ERROR_MISUSE and SHIPMATE_ERROR_LIMIT the publisher goes on. Returns 0,
+ * or -1.
+ */
+int shipmate_publisher_publish(shipmate_publisher *publisher, const struct shipmate_segment *segments,
+                               size_t segment_count, struct shipmate_error *error);
+
+/*
+ * Ends: subscribers get what was published, and then the end. Frees the publisher, also when it fails. NULL
+ * is allowed. Returns 0, or -1.
+ */
+int shipmate_publisher_close(shipmate_publisher *publisher, struct shipmate_error *error);
+
+/* Subscribes to what is published from now on, with one of enum shipmate_policy. Returns 0, or -1. */
+int shipmate_subscriber_open(const char *address, unsigned policy, const struct shipmate_options *options,
+                             shipmate_subscriber **subscriber, struct shipmate_error *error);
+
+/*
+ * The next message, which is copied once, before it can be looked at. `timeout_ms` and what it returns are as
+ * with shipmate_receiver_receive; a publisher that is gone without having closed is
+ * SHIPMATE_ERROR_DISCONNECTED, after all that it has published.
+ */
+int shipmate_subscriber_receive(shipmate_subscriber *subscriber, int timeout_ms,
+                                const struct shipmate_message **message, struct shipmate_error *error);
+
+/* How many messages were lost before the one that was received last: an exact count, 0 for who blocks. */
+uint64_t shipmate_subscriber_lost(const shipmate_subscriber *subscriber);
+
+/* Receives no more. NULL is allowed. */
+void shipmate_subscriber_close(shipmate_subscriber *subscriber);
 
 #ifdef __cplusplus
 }

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use rustix::net::{Shutdown, shutdown};
-use shipmate::transport::{self, Connecting, ReadHalf, Stream, WriteHalf};
+use shipmate::transport::{self, ReadHalf, Stream, WriteHalf};
 use shipmate::{Address, Error, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
@@ -29,14 +29,14 @@ const CLOSE_LINGER: Duration = Duration::from_secs(5);
 pub(crate) fn connect(address: Address, options: &Options) -> Result<OwnedFd> {
     let runtime = Runtime::current()?;
     let time = options.connect_timeout();
-    let connecting = Connecting { spin: options.spin(), ..Connecting::default() };
     runtime.wait(async {
-        let stream = match timeout(time, transport::connect_within(&address, &connecting, &Limits::DEFAULT)).await {
-            Ok(stream) => stream?,
-            Err(_) => {
-                return Err(Error::Unreachable { address, reason: format!("no connection within {time:?}") }.into());
-            }
-        };
+        let stream =
+            match timeout(time, transport::connect_within(&address, &options.connecting(), &Limits::DEFAULT)).await {
+                Ok(stream) => stream?,
+                Err(_) => {
+                    return Err(Error::Unreachable { address, reason: format!("no connection within {time:?}") }.into());
+                }
+            };
         let failed = |error| Failure::os("make a socket", error);
         let (near, far) = StdUnixStream::pair().map_err(failed)?;
         far.set_nonblocking(true).map_err(failed)?;

@@ -4,7 +4,7 @@
 //! and an object is not used after it was given back.
 #![allow(clippy::missing_safety_doc, missing_docs)]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::os::fd::IntoRawFd;
 use std::ptr::null_mut;
 
@@ -12,6 +12,7 @@ use crate::bridge;
 use crate::error::{Code, ErrorOut, Failure, Result, guarded};
 use crate::message::{self, ListenerHandle, Loan, Message, Received, ReceiverHandle, Segment, SenderHandle};
 use crate::options::{Options, address};
+use crate::publish::{PublisherHandle, SubscriberHandle};
 
 #[unsafe(no_mangle)]
 pub extern "C" fn shipmate_version() -> *const c_char {
@@ -165,9 +166,7 @@ pub unsafe extern "C" fn shipmate_receiver_receive(
     unsafe {
         guarded(error, || {
             let place = place(message.cast::<*mut Message>(), "message")?;
-            let Some(received) = object(receiver, "receiver")?.receive(timeout_ms)? else { return Ok(0) };
-            *place = received.into_message().cast_mut();
-            Ok(1)
+            Ok(give_message(place, object(receiver, "receiver")?.receive(timeout_ms)?))
         })
     }
 }
@@ -180,6 +179,98 @@ pub unsafe extern "C" fn shipmate_message_return(message: *const Message) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shipmate_receiver_close(receiver: *mut ReceiverHandle) {
     unsafe { take_back(receiver, ReceiverHandle::close) };
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shipmate_publisher_open(
+    address_text: *const c_char,
+    ring_bytes: usize,
+    options: *const Options,
+    publisher: *mut *mut PublisherHandle,
+    error: *mut ErrorOut,
+) -> c_int {
+    unsafe {
+        guarded(error, || {
+            let place = place(publisher, "publisher")?;
+            give(place, PublisherHandle::open(address(address_text)?, &Options::read(options)?, ring_bytes)?)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shipmate_publisher_wait(
+    publisher: *mut PublisherHandle,
+    subscribers: usize,
+    timeout_ms: c_int,
+    error: *mut ErrorOut,
+) -> c_int {
+    unsafe { guarded(error, || object(publisher, "publisher")?.wait(subscribers, timeout_ms).map(|()| 0)) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shipmate_publisher_publish(
+    publisher: *mut PublisherHandle,
+    segments: *const Segment,
+    segment_count: usize,
+    error: *mut ErrorOut,
+) -> c_int {
+    unsafe {
+        guarded(error, || {
+            object(publisher, "publisher")?.publish(&message::segments(segments, segment_count)?)?;
+            Ok(0)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shipmate_publisher_close(publisher: *mut PublisherHandle, error: *mut ErrorOut) -> c_int {
+    unsafe {
+        guarded(error, || match publisher.is_null() {
+            true => Ok(0),
+            false => Box::from_raw(publisher).close().map(|()| 0),
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shipmate_subscriber_open(
+    address_text: *const c_char,
+    policy: c_uint,
+    options: *const Options,
+    subscriber: *mut *mut SubscriberHandle,
+    error: *mut ErrorOut,
+) -> c_int {
+    unsafe {
+        guarded(error, || {
+            let place = place(subscriber, "subscriber")?;
+            give(place, SubscriberHandle::open(address(address_text)?, policy, &Options::read(options)?)?)
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shipmate_subscriber_receive(
+    subscriber: *mut SubscriberHandle,
+    timeout_ms: c_int,
+    message: *mut *const Message,
+    error: *mut ErrorOut,
+) -> c_int {
+    unsafe {
+        guarded(error, || {
+            let place = place(message.cast::<*mut Message>(), "message")?;
+            Ok(give_message(place, object(subscriber, "subscriber")?.receive(timeout_ms)?))
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shipmate_subscriber_lost(subscriber: *const SubscriberHandle) -> u64 {
+    unsafe { subscriber.as_ref() }.map_or(0, SubscriberHandle::lost)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shipmate_subscriber_close(subscriber: *mut SubscriberHandle) {
+    unsafe { take_back(subscriber, SubscriberHandle::close) };
 }
 
 /// Where a result goes. It is null until there is one.
@@ -197,6 +288,13 @@ unsafe fn place<'a, T>(place: *mut *mut T, what: &str) -> Result<&'a mut *mut T>
 fn give<T>(place: &mut *mut T, object: T) -> Result<c_int> {
     *place = Box::into_raw(Box::new(object));
     Ok(0)
+}
+
+/// 1 with a message, 0 at the end.
+fn give_message(place: &mut *mut Message, received: Option<Box<Received>>) -> c_int {
+    let Some(received) = received else { return 0 };
+    *place = received.into_message().cast_mut();
+    1
 }
 
 unsafe fn object<'a, T>(object: *mut T, what: &str) -> Result<&'a T> {

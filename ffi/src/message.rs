@@ -1,13 +1,15 @@
 //! Messages: the objects behind the opaque pointers.
 
 use std::ffi::{CString, c_int, c_void};
+use std::mem::ManuallyDrop;
+use std::ptr::null_mut;
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use capnp::any_pointer;
-use capnp::message::{Builder, HeapAllocator, ReaderOptions, ReaderSegments, SegmentArray};
+use capnp::message::{ReaderOptions, ReaderSegments, SegmentArray};
 use shipmate::frame::Frame;
-use shipmate::message::{Listener, Receiver, Sender};
+use shipmate::message::{self, Listener, Receiver, Sender};
 use shipmate::{Address, Error, Limits};
 use tokio::time::timeout;
 
@@ -36,19 +38,15 @@ pub struct Message {
 pub struct SenderHandle {
     runtime: &'static Runtime,
     /// `None` once it is closed; a loan may outlive that.
-    state: Arc<Mutex<Option<Sending>>>,
-}
-
-struct Sending {
-    sender: Sender<any_pointer::Owned>,
-    lent: bool,
+    sender: Arc<Mutex<Option<Sender<any_pointer::Owned>>>>,
 }
 
 /// `shipmate_loan`.
 pub struct Loan {
     runtime: &'static Runtime,
-    state: Arc<Mutex<Option<Sending>>>,
-    words: Vec<u64>,
+    sender: Arc<Mutex<Option<Sender<any_pointer::Owned>>>>,
+    /// `None` once it is published.
+    segment: Option<message::Segment>,
 }
 
 impl SenderHandle {
@@ -56,20 +54,27 @@ impl SenderHandle {
         let runtime = Runtime::current()?;
         let time = options.connect_timeout();
         let sender = runtime.wait(async {
-            match timeout(time, Sender::connect(address.clone())).await {
+            let connecting = options.connecting();
+            match timeout(time, Sender::connect_with(address.clone(), &connecting, &Limits::DEFAULT)).await {
                 Ok(sender) => sender,
                 Err(_) => Err(Error::Unreachable { address, reason: format!("no receiver within {time:?}") }),
             }
         })?;
-        Ok(SenderHandle { runtime, state: Arc::new(Mutex::new(Some(Sending { sender, lent: false }))) })
+        Ok(SenderHandle { runtime, sender: Arc::new(Mutex::new(Some(sender))) })
     }
 
+    /// Copies the segments once: to where the receiver sees them, if they are large and the transport is
+    /// shared memory.
     pub(crate) fn send(&self, segments: &[&[u8]]) -> Result<()> {
         self.runtime.check_process()?;
-        let mut state = lock(&self.state);
-        let sending = state.as_mut().expect("it is open as long as the caller has it");
-        sending.check_not_lent()?;
-        sending.send(self.runtime, segments)
+        check(segments)?;
+        let mut sender = lock(&self.sender);
+        let sender = sender.as_mut().expect("it is open as long as the caller has it");
+        self.runtime.wait(async {
+            let segments = segments.iter().map(|given| sender.segment_of(given)).collect();
+            sender.send_segments(segments).await
+        })?;
+        Ok(())
     }
 
     pub(crate) fn lend(&self, bytes: usize) -> Result<Loan> {
@@ -85,13 +90,11 @@ impl SenderHandle {
             }
             .into());
         }
-        let mut state = lock(&self.state);
-        let sending = state.as_mut().expect("it is open as long as the caller has it");
-        sending.check_not_lent()?;
-        sending.lent = true;
-        // One word at least, which is the root.
-        let words = vec![0; bytes.div_ceil(WORD_BYTES).max(1)];
-        Ok(Loan { runtime: self.runtime, state: self.state.clone(), words })
+        let mut sender = lock(&self.sender);
+        let lender = sender.as_mut().expect("it is open as long as the caller has it");
+        // What is shared is looked after by the runtime.
+        let segment = self.runtime.wait(async { lender.segment(bytes) });
+        Ok(Loan { runtime: self.runtime, sender: self.sender.clone(), segment: Some(segment) })
     }
 
     pub(crate) fn close(self) -> Result<()> {
@@ -100,9 +103,9 @@ impl SenderHandle {
             std::mem::forget(self);
             return Err(wrong);
         }
-        let sending = lock(&self.state).take();
-        match sending {
-            Some(sending) => Ok(self.runtime.wait(sending.sender.finish())?),
+        let sender = lock(&self.sender).take();
+        match sender {
+            Some(sender) => Ok(self.runtime.wait(sender.finish())?),
             None => Ok(()),
         }
     }
@@ -110,18 +113,21 @@ impl SenderHandle {
 
 impl Loan {
     pub(crate) fn memory(&mut self) -> *mut c_void {
-        self.words.as_mut_ptr().cast()
+        self.segment.as_mut().map_or(null_mut(), |segment| segment.as_mut().as_mut_ptr().cast())
     }
 
     /// Sends what was built in the first `used` bytes.
-    pub(crate) fn publish(self, used: usize) -> Result<()> {
+    pub(crate) fn publish(mut self, used: usize) -> Result<()> {
         self.runtime.check_process()?;
-        let words = used.div_ceil(WORD_BYTES);
-        let Some(used) = self.words.get(..words) else {
-            return Err(Failure::misuse(format!("{used} bytes of a loan of {} cannot be used", self.words.len() * 8)));
-        };
-        match &mut *lock(&self.state) {
-            Some(sending) => sending.send(self.runtime, &[bytes_of(used)]),
+        let mut segment = self.segment.take().expect("a loan is published once");
+        let bytes = segment.as_ref().len();
+        if used > bytes {
+            return Err(Failure::misuse(format!("{used} bytes of a loan of {bytes} cannot be used")));
+        }
+        // One word at least, which is the root.
+        segment.truncate(used.max(WORD_BYTES));
+        match &mut *lock(&self.sender) {
+            Some(sender) => Ok(self.runtime.wait(sender.send_segments(vec![segment]))?),
             None => Err(Failure::misuse("the loan's sender was closed")),
         }
     }
@@ -130,48 +136,20 @@ impl Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         if self.runtime.check_process().is_err() {
-            // In a child the lock may be held by a thread that is not there.
-            return;
+            // It is the parent's, and in a child the lock of its pool may be held by a thread that is not there.
+            std::mem::forget(self.segment.take());
         }
-        if let Some(sending) = &mut *lock(&self.state) {
-            sending.lent = false;
-        }
-    }
-}
-
-impl Sending {
-    fn check_not_lent(&self) -> Result<()> {
-        match self.lent {
-            true => Err(Failure::misuse("the sender has lent its memory: publish or cancel that loan first")),
-            false => Ok(()),
-        }
-    }
-
-    fn send(&mut self, runtime: &Runtime, segments: &[&[u8]]) -> Result<()> {
-        let message = copy(segments).map_err(|error| Failure::misuse(format!("not a Cap'n Proto message: {error}")))?;
-        runtime.wait(async {
-            self.sender.feed_message(message).await?;
-            self.sender.flush().await
-        })?;
-        Ok(())
     }
 }
 
 /// What a program's own message may be walked: it is trusted to send what it means to.
 const ANY_TRAVERSAL: ReaderOptions = ReaderOptions { traversal_limit_in_words: None, nesting_limit: 1 << 10 };
 
-fn copy(segments: &[&[u8]]) -> capnp::Result<Builder<HeapAllocator>> {
-    let words = segments.iter().map(|segment| segment.len() / WORD_BYTES).sum::<usize>();
+/// Whether a program sends what a receiver can read. Its data are not looked at.
+pub(crate) fn check(segments: &[&[u8]]) -> Result<()> {
     let reader = capnp::message::Reader::new(SegmentArray::new(segments), ANY_TRAVERSAL);
-    let words = u32::try_from(words).unwrap_or(u32::MAX).max(1);
-    let mut message = Builder::new(HeapAllocator::new().first_segment_words(words));
-    message.set_root(reader.get_root::<any_pointer::Reader<'_>>()?)?;
-    Ok(message)
-}
-
-fn bytes_of(words: &[u64]) -> &[u8] {
-    // SAFETY: words are bytes, and need no more of them.
-    unsafe { slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
+    let walked = reader.get_root::<any_pointer::Reader<'_>>().and_then(|root| root.target_size());
+    walked.map(drop).map_err(|error| Failure::misuse(format!("not a Cap'n Proto message: {error}")))
 }
 
 /// The segments that a caller gives.
@@ -220,7 +198,8 @@ pub struct ReceiverHandle {
 pub(crate) struct Received {
     message: Message,
     _segments: Box<[Segment]>,
-    _frame: Frame,
+    runtime: &'static Runtime,
+    frame: ManuallyDrop<Frame>,
 }
 
 impl ListenerHandle {
@@ -253,7 +232,7 @@ impl ReceiverHandle {
         self.runtime.check_process()?;
         let mut receiver = lock(&self.receiver);
         let message = self.runtime.wait(within(timeout_ms, receiver.recv()))??;
-        Ok(message.map(|message| Received::new(message.into_inner().into_segments())))
+        Ok(message.map(|message| Received::new(self.runtime, message.into_inner().into_segments())))
     }
 
     pub(crate) fn close(self) {
@@ -263,7 +242,7 @@ impl ReceiverHandle {
 
 /// Drops what belongs to the runtime. In a child made by fork it is the parent's: to drop it would remove
 /// the parent's names, and wait for a thread that is not there.
-fn close<T: Send>(runtime: &Runtime, object: T) {
+pub(crate) fn close<T: Send>(runtime: &Runtime, object: T) {
     match runtime.check_process() {
         Ok(()) => runtime.wait(async { drop(object) }),
         Err(_) => std::mem::forget(object),
@@ -271,14 +250,14 @@ fn close<T: Send>(runtime: &Runtime, object: T) {
 }
 
 impl Received {
-    fn new(frame: Frame) -> Box<Self> {
+    pub(crate) fn new(runtime: &'static Runtime, frame: Frame) -> Box<Self> {
         let segments: Box<[Segment]> = (0..frame.len() as u32)
             .filter_map(|id| frame.get_segment(id))
             .map(|segment| Segment { data: segment.as_ptr().cast(), size: segment.len() })
             .collect();
         // Neither the segments nor the list of them move with the box.
         let message = Message { segment_count: segments.len(), segments: segments.as_ptr() };
-        Box::new(Received { message, _segments: segments, _frame: frame })
+        Box::new(Received { message, _segments: segments, runtime, frame: ManuallyDrop::new(frame) })
     }
 
     pub(crate) fn into_message(self: Box<Self>) -> *const Message {
@@ -286,7 +265,17 @@ impl Received {
     }
 }
 
+impl Drop for Received {
+    fn drop(&mut self) {
+        // A child made by fork that gave its parent's message back would do so for the parent.
+        if self.runtime.check_process().is_ok() {
+            // SAFETY: it is dropped here, and nowhere else.
+            unsafe { ManuallyDrop::drop(&mut self.frame) };
+        }
+    }
+}
+
 /// A panic while it was held has been reported, and leaves nothing torn.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
+use shipmate::transport::{Connecting, Tier};
 use shipmate::{Address, ConnectOptions, ListenOptions};
 
 use crate::error::{Failure, Result};
@@ -15,12 +16,12 @@ pub struct Options {
     pub(crate) connect_timeout_ms: u32,
     pub(crate) spin_us: u32,
     pub(crate) mode: u32,
-    pub(crate) reserved: u32,
+    pub(crate) tier: u32,
 }
 
 impl Options {
     const DEFAULT: Options =
-        Options { size: size_of::<Options>(), connect_timeout_ms: 0, spin_us: 0, mode: 0, reserved: 0 };
+        Options { size: size_of::<Options>(), connect_timeout_ms: 0, spin_us: 0, mode: 0, tier: 0 };
 
     /// # Safety
     /// `given` is null, or points to as many bytes as its first field says.
@@ -39,8 +40,8 @@ impl Options {
         }
         // SAFETY: it is as long as that.
         let options = unsafe { given.read() };
-        if options.reserved != 0 || options.mode > 0o777 {
-            return Err(Failure::misuse("options.mode is at most 0777, and options.reserved is 0"));
+        if options.mode > 0o777 || options.tier as usize >= TIERS.len() {
+            return Err(Failure::misuse("options.mode is at most 0777, and options.tier is one of enum shipmate_tier"));
         }
         Ok(options)
     }
@@ -56,12 +57,23 @@ impl Options {
         Duration::from_micros(self.spin_us.into())
     }
 
+    pub(crate) fn connecting(&self) -> Connecting {
+        Connecting { spin: self.spin(), tier: self.tier() }
+    }
+
     pub(crate) fn listen(&self) -> ListenOptions {
         let default = ListenOptions::default();
         let mode = if self.mode == 0 { default.mode } else { self.mode };
-        ListenOptions { mode, spin: self.spin(), ..default }
+        ListenOptions { mode, spin: self.spin(), tier: self.tier(), ..default }
+    }
+
+    fn tier(&self) -> Tier {
+        TIERS[self.tier as usize]
     }
 }
+
+/// `enum shipmate_tier`, by its numbers.
+pub(crate) const TIERS: [Tier; 3] = [Tier::Copy, Tier::Sealed, Tier::Trusted];
 
 /// # Safety
 /// `text` is null, or ends with a NUL.

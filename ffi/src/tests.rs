@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::error::{Code, ErrorOut};
 use crate::message::{Message, Segment};
-use crate::options::Options;
+use crate::options::{Options, TIERS};
 
 #[test]
 fn the_header_agrees_with_the_code() {
@@ -37,7 +37,7 @@ fn assertions() -> String {
         };
     }
     layout!(ErrorOut as "shipmate_error": code, os_error, message);
-    layout!(Options as "shipmate_options": size, connect_timeout_ms, spin_us, mode, reserved);
+    layout!(Options as "shipmate_options": size, connect_timeout_ms, spin_us, mode, tier);
     layout!(Segment as "shipmate_segment": data, size);
     layout!(Message as "shipmate_message": segment_count, segments);
     for (name, code) in [
@@ -56,5 +56,12 @@ fn assertions() -> String {
     ] {
         equal(name, code as usize);
     }
+    let tiers = ["SHIPMATE_TIER_COPY", "SHIPMATE_TIER_SEALED", "SHIPMATE_TIER_TRUSTED"];
+    for (number, (name, tier)) in tiers.into_iter().zip(TIERS).enumerate() {
+        assert!(name.ends_with(&tier.to_string().to_uppercase()));
+        equal(name, number);
+    }
+    equal("SHIPMATE_POLICY_BLOCK", 1);
+    equal("SHIPMATE_POLICY_LOSE_OLDEST", 2);
     text
 }

@@ -31,6 +31,7 @@
 mod bytes;
 mod publisher;
 mod receiver;
+mod segment;
 mod sender;
 mod subscriber;
 
@@ -40,6 +41,7 @@ pub use bytes::BytesLoan;
 pub use publisher::{PublishOptions, Publisher};
 pub use receiver::Receiver;
 use receiver::Sending;
+pub use segment::Segment;
 pub use sender::{Loan, Sender};
 pub use subscriber::{SubscribeOptions, Subscriber};
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 
 use capnp::message::{Builder, HeapAllocator};
-use capnp::serialize::write_message;
+use capnp::serialize::{write_message, write_message_segments};
 use capnp::traits::Owned;
 
 use super::Sizes;
@@ -130,7 +130,39 @@ impl<T: Owned> Publisher<T> {
     /// Those of [`send`](Self::send).
     pub async fn send_message(&mut self, message: &Builder<HeapAllocator>) -> Result<()> {
         let segments = message.get_segments_for_output().len();
-        let bytes = message.size_in_words() * 8 + (4 * (segments + 1)).next_multiple_of(8);
+        let bytes = self.check_frame(segments, message.size_in_words() * 8)?;
+        self.sizes.note(message.size_in_words() * 8);
+        self.publisher.room(bytes).await;
+        let published = self.publisher.publish(bytes, |space| {
+            write_message(space, message).expect("there is as much space as it takes");
+            Ok::<_, Infallible>(bytes)
+        });
+        let Ok(()) = published;
+        Ok(())
+    }
+
+    /// Publishes a message of these segments, such as another Cap'n Proto library has built, the first of
+    /// which starts with the pointer to its root: a `T`. Each has a multiple of 8 bytes.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send), and [`Error::Misuse`] for what is no message.
+    pub async fn send_segments(&mut self, segments: &[&[u8]]) -> Result<()> {
+        if segments.is_empty() || segments.iter().any(|segment| !segment.len().is_multiple_of(8)) {
+            return Err(Error::Misuse("a message has at least one segment, and each a multiple of 8 bytes".into()));
+        }
+        let bytes = self.check_frame(segments.len(), segments.iter().map(|segment| segment.len()).sum())?;
+        self.publisher.room(bytes).await;
+        let published = self.publisher.publish(bytes, |space| {
+            write_message_segments(space, &segments).expect("there is as much space as it takes");
+            Ok::<_, Infallible>(bytes)
+        });
+        let Ok(()) = published;
+        Ok(())
+    }
+
+    /// The size of a frame, which is not too large.
+    fn check_frame(&self, segments: usize, bytes: usize) -> Result<usize> {
+        let bytes = bytes + (4 * (segments + 1)).next_multiple_of(8);
         if bytes > self.frame_bytes_max {
             let ring = self.publisher.message_bytes_max() == self.frame_bytes_max;
             return Err(Error::Limit {
@@ -141,14 +173,7 @@ impl<T: Owned> Publisher<T> {
                 advice: "split it, or give the publisher a larger ring, or raise the limit on both sides",
             });
         }
-        self.sizes.note(message.size_in_words() * 8);
-        self.publisher.room(bytes).await;
-        let published = self.publisher.publish(bytes, |space| {
-            write_message(space, message).expect("there is as much space as it takes");
-            Ok::<_, Infallible>(bytes)
-        });
-        let Ok(()) = published;
-        Ok(())
+        Ok(bytes)
     }
 
     /// Ends: subscribers get `None` after the last message. A publisher that is dropped, or dies, is gone

@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt;
 
 use super::Sizes;
 use super::bytes::BytesMessage;
+use super::segment::{self, Segment};
 use crate::frame::{FrameWriter, Segments};
 use crate::transport::half::{Arena, Lease};
 use crate::transport::shm::{self, SHARED_BYTES_MIN, TABLE_BYTES};
@@ -119,6 +120,39 @@ impl<T: Owned> Sender<T> {
     pub fn loan(&mut self, words: u32) -> Loan<'_, T> {
         let message = self.draft(words as usize * 8);
         Loan { sender: self, message }
+    }
+
+    /// Memory for a segment of at least so many bytes, all of them zero, to be filled and
+    /// [sent](Self::send_segments) by this sender. Over shared memory, one of 32 KiB or more is handed over
+    /// where it is, while there is room for that.
+    pub fn segment(&mut self, bytes: usize) -> Segment {
+        let mut segment = self.segment_as_it_is(bytes);
+        segment.clear();
+        segment
+    }
+
+    /// The same, with these bytes in it, a multiple of 8.
+    pub fn segment_of(&mut self, bytes: &[u8]) -> Segment {
+        let mut segment = self.segment_as_it_is(bytes.len());
+        segment.truncate(bytes.len());
+        segment.as_mut().copy_from_slice(bytes);
+        segment
+    }
+
+    fn segment_as_it_is(&mut self, bytes: usize) -> Segment {
+        let words = bytes.div_ceil(8).max(1);
+        Segment::new(if bytes >= SHARED_BYTES_MIN { self.lease(words * 8) } else { None }, words)
+    }
+
+    /// Sends a message of these segments, the first of which starts with the pointer to its root: a `T`.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub async fn send_segments(&mut self, segments: Vec<Segment>) -> Result<()> {
+        if segments.is_empty() {
+            return Err(Error::Misuse("a message has at least one segment".into()));
+        }
+        self.send_outgoing(Outgoing::Segments(segments)).await
     }
 
     /// Builds a small message in the transport's memory, if there is room. It may outgrow that.
@@ -251,13 +285,16 @@ impl<T: Owned> Loan<'_, T> {
 pub(super) enum Outgoing {
     Built(Draft),
     Bytes(BytesMessage),
+    Segments(Vec<Segment>),
 }
 
 impl Segments for Outgoing {
     fn segments(&self) -> OutputSegments<'_> {
         match self {
-            Outgoing::Built(message) => message.segments(),
+            Outgoing::Built(Draft::Heap(message)) => message.get_segments_for_output(),
+            Outgoing::Built(Draft::Shared(message)) => message.get_segments_for_output(),
             Outgoing::Bytes(message) => message.segments(),
+            Outgoing::Segments(segments) => segment::output(segments),
         }
     }
 }
@@ -291,15 +328,6 @@ impl Draft {
         match self {
             Draft::Heap(message) => message.get_root(),
             Draft::Shared(message) => message.get_root(),
-        }
-    }
-}
-
-impl Segments for Draft {
-    fn segments(&self) -> OutputSegments<'_> {
-        match self {
-            Draft::Heap(message) => message.get_segments_for_output(),
-            Draft::Shared(message) => message.get_segments_for_output(),
         }
     }
 }

@@ -5,8 +5,14 @@
 # already keeps it. Schemas that import each other by relative paths go into one call.
 
 function(shipmate_schema library)
-  # What this finds is not seen around an add_subdirectory. It sets variables of many names, `target` too.
-  find_package(CapnProto 0.9 REQUIRED QUIET)
+  # What a project finds is not seen around an add_subdirectory, and where it is seen it cannot be found again.
+  # This sets variables of many names, `target` too.
+  if(NOT TARGET CapnProto::capnp-rpc)
+    find_package(CapnProto 0.9 REQUIRED QUIET)
+    foreach(found CAPNP_EXECUTABLE CAPNPC_CXX_EXECUTABLE CAPNP_INCLUDE_DIRECTORY)
+      set(${found} ${${found}} PARENT_SCOPE)
+    endforeach()
+  endif()
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/${library})
   set(copies)
   foreach(file IN LISTS ARGN)

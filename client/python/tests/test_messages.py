@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import shipmate
-from shipmate import AddressError, Disconnected, ProtocolError, Unreachable
+from shipmate import Disconnected, ProtocolError, Unreachable
 
 Record = shipmate.load("record.capnp").Record
 
@@ -112,11 +112,6 @@ async def test_a_receiver_that_is_gone(place: str) -> None:
 async def test_nobody_receives(tmp_path: Path) -> None:
     with pytest.raises(Unreachable):
         await shipmate.send_to(f"unix:{tmp_path}/nobody", Record)
-
-
-async def test_a_named_pipe_is_refused() -> None:
-    with pytest.raises(AddressError, match="shipmate send"):
-        await shipmate.send_to("pipe:/tmp/p", Record)
 
 
 async def test_a_message_that_is_too_large_is_not_sent(place: str) -> None:

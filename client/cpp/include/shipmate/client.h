@@ -10,6 +10,7 @@
 #pragma once
 
 #include <shipmate/address.h>
+#include <shipmate/blocking.h>
 #include <shipmate/connection.h>
 #include <shipmate/errors.h>
 #include <shipmate/loop.h>

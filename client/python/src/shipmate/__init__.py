@@ -15,6 +15,7 @@ A first program:
     asyncio.run(main())
 """
 
+from ._view import view
 from .address import Address
 from .client import NEVER, Backoff, Connection, Connector, connect, deadline
 from .errors import (
@@ -28,7 +29,7 @@ from .errors import (
     ServiceError,
     Unreachable,
 )
-from .messages import Listener, Receiver, Sender, receive_at, send_to
+from .messages import Listener, Message, Receiver, Sender, receive_at, send_to
 from .schema import load
 from .server import Server, serve
 from .streaming import Stream, stream
@@ -45,6 +46,7 @@ __all__ = [
     "Error",
     "ErrorKind",
     "Listener",
+    "Message",
     "ProtocolError",
     "Receiver",
     "SchemaError",
@@ -60,4 +62,5 @@ __all__ = [
     "send_to",
     "serve",
     "stream",
+    "view",
 ]

@@ -23,9 +23,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, Self
 
 from . import _sockets
+from ._library import LibraryListener, LibrarySender
 from .address import Address
 from .client import CONNECT_SECONDS
-from .errors import AddressError, Disconnected, ProtocolError
+from .errors import Disconnected, ProtocolError
 
 MESSAGE_BYTES_MAX = 64 << 20
 SEGMENTS_MAX = 512
@@ -34,23 +35,29 @@ _QUEUE_BYTES = 64 << 10
 """What may wait in the process for a slow receiver."""
 
 
-async def send_to(address: str | Address, struct: Any, *, timeout: float = CONNECT_SECONDS) -> Sender:
-    """Connects to a receiver of messages of this struct of a schema. Raises `Unreachable` when there is none."""
+async def send_to(
+    address: str | Address, struct: Any, *, timeout: float = CONNECT_SECONDS, tier: str = "copy"
+) -> Sender:
+    """Connects to a receiver of messages of this struct of a schema. Raises `Unreachable` when there is none.
+
+    `tier` is for shared memory: "copy", "sealed" or "trusted". What both sides take is used.
+    """
     address = Address.parse(str(address))
-    if address.transport == "pipe":
-        # There a message travels in the named pipe itself, and what connects is for calls.
-        raise AddressError(f"{address}: Python sends messages to other addresses; `shipmate send` writes named pipes")
+    if address.transport not in ("tcp", "unix"):
+        through = LibrarySender(address, timeout, tier)
+        await through.open()
+        return Sender(through, struct)
     connected = await _sockets.connect(address, timeout)
     _, writer = await asyncio.open_connection(sock=connected)
     writer.transport.set_write_buffer_limits(_QUEUE_BYTES)
-    return Sender(writer, struct)
+    return Sender(SocketSink(writer), struct)
 
 
 class Sender:
     """Sends messages to one receiver."""
 
-    def __init__(self, writer: asyncio.StreamWriter, struct: Any) -> None:
-        self._writer = writer
+    def __init__(self, sink: Sink, struct: Any) -> None:
+        self._sink = sink
         self._struct = struct
 
     async def send(self, message: Any = None, /, **fields: Any) -> None:
@@ -58,25 +65,11 @@ class Sender:
 
         A slow receiver makes it wait. Raises `Disconnected` when the receiver is gone.
         """
-        if message is None:
-            message = self._struct.new_message(**fields)
-        frame = message.to_bytes()
-        message.clear_write_flag()
-        if len(frame) > MESSAGE_BYTES_MAX:
-            raise ValueError(f"the message has {len(frame)} bytes, and {MESSAGE_BYTES_MAX} are allowed: split it")
-        try:
-            self._writer.write(frame)
-            await self._writer.drain()
-        except ConnectionError as error:
-            raise Disconnected(str(error)) from error
+        await self._sink.send(self._struct, message, fields)
 
     async def close(self) -> None:
         """Ends the stream: the receiver gets all that was sent, and then the end."""
-        try:
-            self._writer.close()
-            await self._writer.wait_closed()
-        except ConnectionError as error:
-            raise Disconnected(str(error)) from error
+        await self._sink.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,11 +79,19 @@ class Sender:
 
 
 @asynccontextmanager
-async def receive_at(address: str | Address, struct: Any) -> AsyncIterator[Listener]:
-    """Waits for senders of messages of this struct at a tcp: or unix: address until the block ends."""
-    listening, address = _sockets.listen(Address.parse(str(address)))
+async def receive_at(address: str | Address, struct: Any, *, tier: str = "copy") -> AsyncIterator[Listener]:
+    """Waits for senders of messages of this struct at an address until the block ends. `tier` as in `send_to`."""
+    address = Address.parse(str(address))
+    if address.transport not in ("tcp", "unix"):
+        through = LibraryListener(address, tier)
+        try:
+            yield Listener(through, address, struct)
+        finally:
+            await through.close()
+        return
+    listening, address = _sockets.listen(address)
     try:
-        yield Listener(listening, address, struct)
+        yield Listener(SocketListener(listening), address, struct)
     finally:
         _sockets.stop_listening(listening, address)
 
@@ -98,7 +99,7 @@ async def receive_at(address: str | Address, struct: Any) -> AsyncIterator[Liste
 class Listener:
     """Made by `receive_at`."""
 
-    def __init__(self, listening: socket.socket, address: Address, struct: Any) -> None:
+    def __init__(self, listening: SocketListener | LibraryListener, address: Address, struct: Any) -> None:
         self.address = address
         """Where it listens, with the port that the system chose."""
         self._listening = listening
@@ -106,8 +107,7 @@ class Listener:
 
     async def accept(self) -> Receiver:
         """The next sender's messages."""
-        accepted, _ = await asyncio.get_running_loop().sock_accept(self._listening)
-        return Receiver(SocketFrames(*await asyncio.open_connection(sock=accepted)), self._struct)
+        return Receiver(await self._listening.accept(), self._struct)
 
 
 class Receiver:
@@ -125,6 +125,11 @@ class Receiver:
         segments = await self._frames.next()
         return None if segments is None else self._struct.from_segments(segments)
 
+    async def receive_segments(self) -> Message | None:
+        """The next message as the bytes of its segments, or None at the end; the errors are those of `receive`."""
+        segments = await self._frames.next()
+        return None if segments is None else Message(segments, self._struct)
+
     async def __aiter__(self) -> AsyncIterator[Any]:
         while (message := await self.receive()) is not None:
             yield message
@@ -138,6 +143,83 @@ class Receiver:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+class Message:
+    """The segments of a message: read-only views, which are not copies.
+
+    Over shared memory they are what the sender has written, and it gets its memory back when the message is closed,
+    or collected, and nothing made of it is left.
+    """
+
+    def __init__(self, segments: Sequence[memoryview], struct: Any) -> None:
+        self.segments = tuple(segments)
+        self._struct = struct
+
+    def read(self) -> Any:
+        """What `Receiver.receive` gives. While it is there, the message cannot be closed."""
+        # pycapnp would take a view that was released for memory.
+        _ = [segment.nbytes for segment in self.segments]
+        return self._struct.from_segments(self.segments)
+
+    def close(self) -> None:
+        """Gives the memory back, once what was made of it (an array of numpy, for example) is gone too. Using a
+        segment afterwards raises `ValueError`; while something that was `read` is there, this raises `BufferError`."""
+        for segment in self.segments:
+            segment.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Sink(Protocol):
+    """Where messages go to."""
+
+    async def send(self, struct: Any, message: Any, fields: dict[str, Any]) -> None:
+        """Sends the message, or, when that is None, one of these fields."""
+
+    async def close(self) -> None: ...
+
+
+class SocketSink:
+    """Messages in the standard framing."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    async def send(self, struct: Any, message: Any, fields: dict[str, Any]) -> None:
+        if message is None:
+            message = struct.new_message(**fields)
+        frame = message.to_bytes()
+        message.clear_write_flag()
+        if len(frame) > MESSAGE_BYTES_MAX:
+            raise ValueError(f"the message has {len(frame)} bytes, and {MESSAGE_BYTES_MAX} are allowed: split it")
+        try:
+            self._writer.write(frame)
+            await self._writer.drain()
+        except ConnectionError as error:
+            raise Disconnected(str(error)) from error
+
+    async def close(self) -> None:
+        try:
+            self._writer.close()
+            await self._writer.wait_closed()
+        except ConnectionError as error:
+            raise Disconnected(str(error)) from error
+
+
+class SocketListener:
+    """Senders that connect to a socket."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+
+    async def accept(self) -> SocketFrames:
+        accepted, _ = await asyncio.get_running_loop().sock_accept(self._listening)
+        return SocketFrames(*await asyncio.open_connection(sock=accepted))
 
 
 class Frames(Protocol):
