@@ -5,8 +5,14 @@
 # already keeps it. Schemas that import each other by relative paths go into one call.
 
 function(shipmate_schema library)
-  # What this finds is not seen around an add_subdirectory. It sets variables of many names, `target` too.
-  find_package(CapnProto 0.9 REQUIRED QUIET)
+  # What was found below an add_subdirectory is not seen here, and Debian's package cannot be found twice. It
+  # sets variables of many names, `target` too.
+  if(NOT CAPNP_INCLUDE_DIRECTORY)
+    find_package(CapnProto 0.9 REQUIRED QUIET)
+    foreach(variable CAPNP_EXECUTABLE CAPNPC_CXX_EXECUTABLE CAPNP_INCLUDE_DIRECTORY)
+      set(${variable} ${${variable}} PARENT_SCOPE)
+    endforeach()
+  endif()
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/${library})
   set(copies)
   foreach(file IN LISTS ARGN)
