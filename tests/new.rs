@@ -108,8 +108,7 @@ async fn a_project_runs_and_its_tests_pass_in_every_language() {
     std::fs::write(&server, text.replace("Hello, {name}!", "Goodbye, {name}!")).unwrap();
     let (code, said) = run(&folder, project.join("test"), "").await;
     assert!(code != Some(0) && said.contains("Goodbye, Ada!"), "{said}");
-    let (code, said) = run(&folder, project.join("run"), "").await;
-    assert!(code == Some(0) && said.contains("Goodbye, Rust!"), "{said}");
+    // The clients' are so because a server answers.
     for language in languages.iter().filter(|language| language.name != "rust") {
         let (client, address) = (project.join(language.name).join("client"), "unix:/nowhere/greeter.sock");
         let (code, said) = run(&folder, &client, &format!("run {address}")).await;

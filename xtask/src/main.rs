@@ -109,14 +109,24 @@ fn in_turn(steps: &[Step]) -> Result<()> {
     Ok(())
 }
 
-/// What the tests need beyond Rust: the `capnp` tool with its standard imports, and compilers of C and C++
-/// to use the C library with.
+/// What the tests need beyond Rust: the `capnp` tool with its standard imports, compilers of C and C++ to use the C
+/// library with, and what a project in each language needs, which `shipmate new` makes.
 fn install_tools() -> Result<()> {
-    let tools = ["capnp", "cc", "c++", "pkg-config"];
-    if tools.into_iter().all(is_there) {
-        return Ok(());
-    }
-    install(&["capnproto", "libcapnp-dev", "gcc", "g++", "pkg-config"])
+    let tools = [
+        ("capnp", "capnproto libcapnp-dev"),
+        ("cc", "gcc"),
+        ("c++", "g++"),
+        ("pkg-config", "pkg-config"),
+        ("python3", "python3 python3-venv"),
+        ("npm", "nodejs npm"),
+        ("go", "golang"),
+        ("cmake", "cmake make libssl-dev"),
+        ("javac", "openjdk-17-jdk-headless"),
+        ("mvn", "maven"),
+    ];
+    let missing = tools.iter().filter(|(program, _)| !is_there(program));
+    let packages: Vec<&str> = missing.flat_map(|(_, packages)| packages.split(' ')).collect();
+    if packages.is_empty() { Ok(()) } else { install(&packages) }
 }
 
 /// Installs packages of Debian.

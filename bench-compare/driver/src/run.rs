@@ -1,8 +1,8 @@
 //! One round of one way: a server, a client, and what both report.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -44,16 +44,15 @@ pub fn run(way: &Way, work: &Work, time: Duration, root: &Path) -> Result<Sample
         other => return Err(format!("the client began with {other:?}")),
     }
     let before = server.cpu();
-    let (sent, received);
     if work.one_way {
-        received = server.figures(time + PATIENCE)?;
-        let cpu = server.cpu() - before;
-        sent = client.figures(PATIENCE)?;
-        return Ok(sample(&received, Duration::from_nanos(sent.cpu_client_ns) + cpu, sent.calls));
+        let sent = client.figures(time + PATIENCE).map_err(|e| format!("the client: {e}"))?;
+        let received = server.figures(PATIENCE).map_err(|e| format!("the server: {e}"))?;
+        let cpu = server.cpu() - before + Duration::from_nanos(sent.cpu_client_ns);
+        return Ok(sample(&received, cpu, sent.calls));
     }
-    received = client.figures(time + PATIENCE)?;
-    let cpu = server.cpu() - before + Duration::from_nanos(received.cpu_client_ns);
-    Ok(sample(&received, cpu, received.calls))
+    let called = client.figures(time + PATIENCE).map_err(|e| format!("the client: {e}"))?;
+    let cpu = server.cpu() - before + Duration::from_nanos(called.cpu_client_ns);
+    Ok(sample(&called, cpu, called.calls))
 }
 
 fn sample(figures: &Figures, cpu: Duration, calls: u64) -> Sample {
@@ -76,6 +75,7 @@ fn folder() -> TempDir {
 struct Program {
     child: Child,
     lines: Receiver<String>,
+    complaints: PathBuf,
 }
 
 impl Program {
@@ -89,25 +89,31 @@ impl Program {
                 command
             }
         };
+        let complaints = folder.join(format!("{}.stderr", arguments[0]));
         let mut child = command
             .args(&way.arguments)
             .args(arguments)
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(File::create(&complaints).expect("the folder can be written to"))
             .spawn()
             .map_err(|e| format!("cannot start {}: {e}", way.program))?;
         let out = BufReader::new(child.stdout.take().expect("it is piped"));
         let (send, lines) = mpsc::channel();
         thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        Ok(Program { child, lines })
+        Ok(Program { child, lines, complaints })
     }
 
     fn line(&mut self, patience: Duration) -> Result<String, String> {
-        self.lines.recv_timeout(patience).map_err(|_| match self.child.try_wait() {
-            Ok(Some(status)) => format!("it ended ({status}) and said nothing"),
-            _ => format!("it said nothing within {patience:?}"),
+        self.lines.recv_timeout(patience).map_err(|_| {
+            let complaints = fs::read_to_string(&self.complaints).unwrap_or_default();
+            let last: Vec<&str> = complaints.lines().filter(|line| !line.starts_with("note:")).collect();
+            let last = last.last().copied().unwrap_or_default();
+            match self.child.try_wait() {
+                Ok(Some(status)) => format!("it ended ({status}) and said {last:?}"),
+                _ => format!("it gave no answer within {patience:?} and said {last:?}"),
+            }
         })
     }
 

@@ -18,7 +18,7 @@ const RIGHT: f64 = 28.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 34.0;
 /// Of a chart with a line for each way: the names are on the left, and each line is this high.
-const NAMES: f64 = 168.0;
+const NAMES: f64 = 184.0;
 const LINE: f64 = 25.0;
 
 /// How many took how long: the way through the quantiles of each row.

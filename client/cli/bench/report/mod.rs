@@ -12,7 +12,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use self::html::escape;
+use self::html::{escape, prose};
 use self::look::Look;
 use super::document::{Advice, Document, Row};
 use super::plan::Pattern;
@@ -66,10 +66,12 @@ fn section(document: &Document, pattern: Pattern) -> String {
     let sizes = &document.settings.sizes_bytes;
     let advice: Vec<&Advice> = document.advice.iter().filter(|it| it.pattern == pattern).collect();
     let size = if let [only] = sizes[..] { format!(" <small>{}</small>", bytes(only)) } else { String::new() };
+    // Fewer than were asked for, where they are large.
+    let in_flight = rows.iter().map(|row| row.in_flight).max().unwrap_or_default();
     let mut text = format!(
         "<section id=\"{}\"><h2>{}{size}</h2><p class=\"what\">{}</p>",
         id(pattern),
-        pattern.title(document.settings.in_flight),
+        pattern.title(in_flight),
         what(pattern)
     );
     text += &advise(&advice);
@@ -100,8 +102,8 @@ fn advise(advice: &[&Advice]) -> String {
     let of_one = |it: &&Advice| {
         let (first, rest) = it.text.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
         let first = first.split_once(": ").map_or(first, |(_, rest)| rest);
-        let rest: String = rest.iter().map(|text| format!("<p>{}</p>", escape(text))).collect();
-        (capital(&escape(first)), rest)
+        let rest: String = rest.iter().map(|text| format!("<p>{}</p>", prose(text))).collect();
+        (capital(&prose(first)), rest)
     };
     match advice {
         [] => String::new(),
