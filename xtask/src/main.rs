@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo demo`, `cargo ci`, `cargo xtask schema` and `cargo xtask sanitize`.
+//! The project's own commands: see [`USAGE`].
 
 mod clients_bench;
 #[path = "../../schema/compiled/digest.rs"]
@@ -36,6 +36,7 @@ fn main() -> Result<()> {
         ["ci"] => ci(),
         ["schema"] => schema(),
         ["languages"] => {
+            install_tools()?;
             check_languages()?;
             matrix::matrix(&LANGUAGES, true)
         }
@@ -85,7 +86,6 @@ fn lint() -> Result<()> {
 /// The clients in other languages: what each checks of itself.
 fn check_languages() -> Result<()> {
     run("cargo", &["build", "--workspace"])?;
-    languages::install(&LANGUAGES)?;
     for language in &LANGUAGES {
         let before = Instant::now();
         language.check()?;
@@ -110,21 +110,11 @@ fn in_turn(steps: &[Step]) -> Result<()> {
 }
 
 /// What the tests need beyond Rust: the `capnp` tool with its standard imports, compilers of C and C++ to use the C
-/// library with, and what a project in each language needs, which `shipmate new` makes.
+/// library with, and what the other languages need, for their own checks and for the projects that `shipmate new` makes.
 fn install_tools() -> Result<()> {
-    let tools = [
-        ("capnp", "capnproto libcapnp-dev"),
-        ("cc", "gcc"),
-        ("c++", "g++"),
-        ("pkg-config", "pkg-config"),
-        ("python3", "python3 python3-venv"),
-        ("npm", "nodejs npm"),
-        ("go", "golang"),
-        ("cmake", "cmake make libssl-dev"),
-        ("javac", "openjdk-17-jdk-headless"),
-        ("mvn", "maven"),
-    ];
-    let missing = tools.iter().filter(|(program, _)| !is_there(program));
+    let own = [("capnp", "capnproto libcapnp-dev"), ("cc", "gcc"), ("c++", "g++"), ("pkg-config", "pkg-config")];
+    let tools = own.iter().chain(LANGUAGES.iter().flat_map(|language| language.tools));
+    let missing = tools.filter(|(program, _)| !is_there(program));
     let packages: Vec<&str> = missing.flat_map(|(_, packages)| packages.split(' ')).collect();
     if packages.is_empty() { Ok(()) } else { install(&packages) }
 }
@@ -165,8 +155,10 @@ fn sanitize() -> Result<()> {
     }
 }
 
-fn is_there(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok()
+/// Whether a program can be run: with `--version`, if nothing else is said.
+fn is_there(command: &str) -> bool {
+    let (program, arguments) = command.split_once(' ').unwrap_or((command, "--version"));
+    Command::new(program).args(arguments.split(' ')).output().is_ok_and(|output| output.status.success())
 }
 
 fn is_root() -> bool {
