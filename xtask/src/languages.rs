@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{is_there, run_with};
+use crate::run_with;
 
 /// A language and its client.
 pub(crate) struct Language {
@@ -13,8 +13,8 @@ pub(crate) struct Language {
     pub(crate) title: &'static str,
     /// Where the client is, in `client`.
     folder: &'static str,
-    /// The programs without which nothing goes, and the Debian packages that have them.
-    tools: &'static [(&'static str, &'static str)],
+    /// The programs without which nothing goes (see [`crate::is_there`]), and the Debian packages that have them.
+    pub(crate) tools: &'static [(&'static str, &'static str)],
     /// How the conformance program is started, in its folder.
     conformance: &'static [&'static str],
     pub(crate) bench: Option<Bench>,
@@ -43,7 +43,8 @@ pub(crate) const LANGUAGES: [Language; 6] = [
         name: "python",
         title: "Python",
         folder: "python",
-        tools: &[("python3", "python3 python3-venv")],
+        // Debian's Python has the one without the other.
+        tools: &[("python3", "python3"), ("python3 -m ensurepip --version", "python3-venv")],
         conformance: &[".venv/bin/python", "-m", "conformance"],
         bench: Some(Bench {
             build: &[],
@@ -67,7 +68,7 @@ pub(crate) const LANGUAGES: [Language; 6] = [
         name: "go",
         title: "Go",
         folder: "go",
-        tools: &[("go", "golang"), ("gcc", "gcc")],
+        tools: &[("go version", "golang"), ("gcc", "gcc")],
         conformance: &["bin/conformance"],
         bench: Some(Bench {
             build: &[&["go", "build", "-o", "bin/", "./cmd/bench"]],
@@ -80,8 +81,9 @@ pub(crate) const LANGUAGES: [Language; 6] = [
         title: "C++",
         folder: "cpp",
         tools: &[
-            ("cmake", "g++ cmake ninja-build"),
-            ("clang-format", "clang-format libcapnp-dev libssl-dev libgtest-dev"),
+            ("cmake", "cmake make"),
+            ("ninja", "ninja-build"),
+            ("clang-format", "clang-format libssl-dev libgtest-dev"),
         ],
         conformance: &["build/bin/conformance"],
         bench: Some(Bench {
@@ -106,14 +108,6 @@ pub(crate) const LANGUAGES: [Language; 6] = [
         }),
     },
 ];
-
-/// Installs what the clients need.
-pub(crate) fn install(languages: &[Language]) -> Result<()> {
-    let tools = languages.iter().flat_map(|language| language.tools);
-    let missing = tools.filter(|(program, _)| !is_there(program));
-    let packages: Vec<&str> = missing.flat_map(|(_, packages)| packages.split(' ')).collect();
-    if packages.is_empty() { Ok(()) } else { crate::install(&packages) }
-}
 
 impl Language {
     /// Runs the client's own checks and tests, with the programs that are built.

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo demo`, `cargo ci`, `cargo xtask schema` and `cargo xtask sanitize`.
+//! The project's own commands: see [`USAGE`].
 
 mod clients_bench;
 #[path = "../../schema/compiled/digest.rs"]
@@ -39,6 +39,7 @@ fn main() -> Result<()> {
         ["ci"] => ci(),
         ["schema"] => schema(),
         ["languages"] => {
+            install_tools()?;
             check_languages()?;
             matrix::matrix(&LANGUAGES, true)
         }
@@ -99,7 +100,6 @@ fn instructions(order: &str) -> Result<()> {
 /// The clients in other languages: what each checks of itself.
 fn check_languages() -> Result<()> {
     run("cargo", &["build", "--workspace"])?;
-    languages::install(&LANGUAGES)?;
     for language in &LANGUAGES {
         let before = Instant::now();
         language.check()?;
@@ -124,13 +124,19 @@ fn in_turn(steps: &[Step]) -> Result<()> {
 }
 
 /// What the tests need beyond Rust: the `capnp` tool with its standard imports, compilers of C and C++ to use the C
-/// library with, and what each language needs, for `shipmate new` makes projects in all of them.
+/// library with, and what the other languages need, for their own checks and for the projects that `shipmate new` makes.
 fn install_tools() -> Result<()> {
-    let tools = ["capnp", "cc", "c++", "make", "pkg-config"];
-    if !tools.into_iter().all(is_there) {
-        install(&["capnproto", "libcapnp-dev", "gcc", "g++", "make", "pkg-config"])?;
-    }
-    languages::install(&LANGUAGES)
+    let own = [
+        ("capnp", "capnproto libcapnp-dev"),
+        ("cc", "gcc"),
+        ("c++", "g++"),
+        ("make", "make"),
+        ("pkg-config", "pkg-config"),
+    ];
+    let tools = own.iter().chain(LANGUAGES.iter().flat_map(|language| language.tools));
+    let missing = tools.filter(|(program, _)| !is_there(program));
+    let packages: Vec<&str> = missing.flat_map(|(_, packages)| packages.split(' ')).collect();
+    if packages.is_empty() { Ok(()) } else { install(&packages) }
 }
 
 /// Installs packages of Debian.
@@ -169,8 +175,10 @@ fn sanitize() -> Result<()> {
     }
 }
 
-fn is_there(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok()
+/// Whether a program can be run: with `--version`, if nothing else is said.
+fn is_there(command: &str) -> bool {
+    let (program, arguments) = command.split_once(' ').unwrap_or((command, "--version"));
+    Command::new(program).args(arguments.split(' ')).output().is_ok_and(|output| output.status.success())
 }
 
 fn is_root() -> bool {

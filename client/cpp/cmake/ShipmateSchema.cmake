@@ -5,12 +5,12 @@
 # already keeps it. Schemas that import each other by relative paths go into one call.
 
 function(shipmate_schema library)
-  # What a project finds is not seen around an add_subdirectory, and where it is seen it cannot be found again.
-  # This sets variables of many names, `target` too.
-  if(NOT TARGET CapnProto::capnp-rpc)
+  # What was found below an add_subdirectory is not seen here, and Debian's package cannot be found twice. It
+  # sets variables of many names, `target` too.
+  if(NOT CAPNP_INCLUDE_DIRECTORY)
     find_package(CapnProto 0.9 REQUIRED QUIET)
-    foreach(found CAPNP_EXECUTABLE CAPNPC_CXX_EXECUTABLE CAPNP_INCLUDE_DIRECTORY)
-      set(${found} ${${found}} PARENT_SCOPE)
+    foreach(variable CAPNP_EXECUTABLE CAPNPC_CXX_EXECUTABLE CAPNP_INCLUDE_DIRECTORY)
+      set(${variable} ${${variable}} PARENT_SCOPE)
     endforeach()
   endif()
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/${library})
