@@ -8,7 +8,7 @@ mod common;
 
 use std::env;
 
-use common::network::{Client, Network};
+use common::network::{Client, Network, address};
 use common::process::{self, Server};
 use shipmate::Address;
 use tempfile::TempDir;
@@ -33,12 +33,7 @@ fn main() {
 
 async fn measure(transport: &str, network: Network, count: usize) {
     let folder = TempDir::new().unwrap();
-    let text = match transport {
-        "tcp" => "tcp:127.0.0.1:0".into(),
-        _ => format!("unix:{}/socket", folder.path().display()),
-    };
-    let address: Address = text.parse().unwrap();
-    let mut server = Server::start(network, &address, None);
+    let mut server = Server::start(network, &address(transport, &folder, "socket"), None);
     // The first connection pays for what all share.
     let first = connect(network, &server.address).await;
     let before = server.usage().resident_bytes;

@@ -12,6 +12,11 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     values[values.len() / 2]
 }
 
+pub(crate) fn median_time(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
 /// The median, and the lowest and the highest value.
 pub(crate) fn spread(values: &[f64], decimals: usize) -> String {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);

@@ -112,8 +112,9 @@ fn count(cases: Vec<Case>) -> Vec<(Case, usize)> {
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
             scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let index = cases.iter().position(|other| std::ptr::eq(other, case));
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(index) else { break };
                     let count = case.count();
                     counted.lock().unwrap_or_else(PoisonError::into_inner).push((index, *case, count));
                 }

@@ -2,16 +2,16 @@
 
 use capnp::data;
 use capnp::traits::Owned;
+use shipmate::Limits;
 use shipmate::message::{Listener, Receiver, Sender};
 use shipmate::schema::arith_capnp::arith;
 use shipmate::schema::shipmate_capnp::shipmate::ping_params;
 use shipmate::transport::{Connecting, ListenOptions, Tier, memory};
-use shipmate::{Address, Limits};
 use tempfile::TempDir;
 use tokio::runtime;
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::common::network::{Client, Network, multiply};
+use crate::common::network::{Client, Network, address, multiply};
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Work {
@@ -181,16 +181,13 @@ async fn send_lent(transport: &str, tier: Tier, times: usize) {
 }
 
 async fn connected<T: Owned>(transport: &str, tier: Tier, folder: &TempDir) -> (Sender<T>, Receiver<T>) {
-    let address: Address = match transport {
-        "memory" => {
-            let (near, far) = memory::pair();
-            return (Sender::over(near, &Limits::DEFAULT), Receiver::over(far, &Limits::DEFAULT));
-        }
-        "tcp" => "tcp:127.0.0.1:0".parse().unwrap(),
-        _ => format!("{transport}:{}/socket", folder.path().display()).parse().unwrap(),
-    };
+    if transport == "memory" {
+        let (near, far) = memory::pair();
+        return (Sender::over(near, &Limits::DEFAULT), Receiver::over(far, &Limits::DEFAULT));
+    }
     let options = ListenOptions { tier, ..Default::default() };
-    let mut listener = Listener::bind_with(address, &options, Limits::DEFAULT).await.unwrap();
+    let mut listener =
+        Listener::bind_with(address(transport, folder, "socket"), &options, Limits::DEFAULT).await.unwrap();
     let address = listener.address().clone();
     let connecting = Connecting { tier, ..Default::default() };
     let (sender, receiver) =

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::common::network::Client;
 use crate::common::process::Usage;
-use crate::common::statistics::{median, micros, spread};
+use crate::common::statistics::{median, median_time, micros, spread};
 use crate::measure::{Bench, Rounds, Timing};
 
 const SIZES: [usize; 7] = [64, 1 << 10, 16 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20];
@@ -29,8 +29,7 @@ pub(crate) async fn sizes(transport: &str, timing: Timing) {
                 took.push(sent.elapsed());
             }
             rounds.add(took.len(), start, bench.mark());
-            took.sort_unstable();
-            p50.push(micros(took[took.len() / 2]));
+            p50.push(micros(median_time(took)));
         }
         let megabytes: Vec<f64> = rounds.calls_a_second.iter().map(|calls| calls * bytes as f64 / 1e6).collect();
         println!(

@@ -8,7 +8,7 @@ use shipmate::schema::arith_capnp::arith;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::common::network::{Client, Network, multiply};
+use crate::common::network::{Client, Network, address, multiply};
 use crate::common::process::{Server, Usage};
 use crate::common::statistics::{micros, spread};
 
@@ -50,10 +50,7 @@ pub(crate) struct Rounds {
 impl Bench {
     pub(crate) fn start(transport: &str, shards: usize) -> Self {
         let folder = TempDir::new().unwrap();
-        let address = match transport {
-            "tcp" => "tcp:127.0.0.1:0".to_owned(),
-            _ => format!("{transport}:{}/socket", folder.path().display()),
-        };
+        let address = address(transport, &folder, "socket").to_string();
         Bench { server: Server::start_with(&["serve", &address, &shards.to_string()]), _folder: folder }
     }
 

@@ -6,6 +6,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::write;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
+use super::common::statistics::median_time;
+
 /// Bytes are written to a new memory file, which is sealed, mapped, read at one place of each page, and freed: the
 /// median of how long that took. In small pages, as everybody has them.
 pub(crate) fn sealed_file(bytes: &[u8], time: Duration) -> Duration {
@@ -31,6 +33,5 @@ pub(crate) fn sealed_file(bytes: &[u8], time: Duration) -> Duration {
         took.push(start.elapsed());
         assert_eq!(sum, bytes.iter().step_by(4096).map(|byte| usize::from(*byte)).sum());
     }
-    took.sort_unstable();
-    took[took.len() / 2]
+    median_time(took)
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use std::{env, hint, thread};
 
 use common::process::{self, Server, Usage};
-use common::statistics::{median, micros, ratio, spread};
+use common::statistics::{median, median_time, micros, ratio, spread};
 use shipmate::schema::conformance_capnp::conformance;
 use shipmate::transport::{Tier, memory};
 use shipmate::{Address, ConnectOptions, Connection, ListenOptions, ServerOptions, connect_with};
@@ -185,8 +185,7 @@ impl Line {
             assert_eq!(response.get().unwrap().get_sum(), sum(argument));
             took.push(start.elapsed());
         }
-        took.sort_unstable();
-        took[took.len() / 2]
+        median_time(took)
     }
 
     async fn idle(&mut self) -> Duration {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::runtime;
 
 use super::common::process::{self, Server};
-use super::common::statistics::{micros, ratio, spread};
+use super::common::statistics::{median_time, micros, ratio, spread};
 use super::{SPIN, ping_pong};
 
 const LARGE_BYTES: usize = 1 << 20;
@@ -64,7 +64,7 @@ impl Line {
             self.back.recv().await.unwrap().unwrap();
             took.push(start.elapsed());
         }
-        middle(took)
+        median_time(took)
     }
 
     async fn large(&mut self, time: Duration) -> Duration {
@@ -78,13 +78,8 @@ impl Line {
             self.back.recv().await.unwrap().unwrap();
             took.push(start.elapsed());
         }
-        middle(took)
+        median_time(took)
     }
-}
-
-fn middle(mut took: Vec<Duration>) -> Duration {
-    took.sort_unstable();
-    took[took.len() / 2]
 }
 
 async fn listen(address: &str) -> Listener {

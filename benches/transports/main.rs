@@ -16,9 +16,8 @@ mod table;
 use std::env;
 use std::time::Duration;
 
-use common::network::Network;
+use common::network::{Network, address};
 use common::process;
-use shipmate::Address;
 use tempfile::TempDir;
 use tokio::runtime;
 use tokio::task::LocalSet;
@@ -65,7 +64,7 @@ async fn run(transport: &str, server_cpu: Option<usize>, rounds: usize, each: Du
     let folder = TempDir::new().unwrap();
     let mut benches = Vec::new();
     for network in Network::ALL {
-        benches.push(Bench::start(network, &address(transport, network, &folder), server_cpu).await);
+        benches.push(Bench::start(network, &address(transport, &folder, network.name()), server_cpu).await);
     }
     for bench in &mut benches {
         for work in WORKS {
@@ -82,12 +81,4 @@ async fn run(transport: &str, server_cpu: Option<usize>, rounds: usize, each: Du
         }
     }
     samples
-}
-
-fn address(transport: &str, network: Network, folder: &TempDir) -> Address {
-    let text = match transport {
-        "tcp" => "tcp:127.0.0.1:0".into(),
-        _ => format!("{transport}:{}/{}", folder.path().display(), network.name()),
-    };
-    text.parse().unwrap()
 }

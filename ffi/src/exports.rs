@@ -105,12 +105,7 @@ pub unsafe extern "C" fn shipmate_loan_cancel(loan: *mut Loan) {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shipmate_sender_close(sender: *mut SenderHandle, error: *mut ErrorOut) -> c_int {
-    unsafe {
-        guarded(error, || match sender.is_null() {
-            true => Ok(0),
-            false => Box::from_raw(sender).close().map(|()| 0),
-        })
-    }
+    unsafe { finish(sender, error, SenderHandle::close) }
 }
 
 #[unsafe(no_mangle)]
@@ -163,12 +158,7 @@ pub unsafe extern "C" fn shipmate_receiver_receive(
     message: *mut *const Message,
     error: *mut ErrorOut,
 ) -> c_int {
-    unsafe {
-        guarded(error, || {
-            let place = place(message.cast::<*mut Message>(), "message")?;
-            Ok(give_message(place, object(receiver, "receiver")?.receive(timeout_ms)?))
-        })
-    }
+    unsafe { guarded(error, || give_message(message, || object(receiver, "receiver")?.receive(timeout_ms))) }
 }
 
 #[unsafe(no_mangle)]
@@ -224,12 +214,7 @@ pub unsafe extern "C" fn shipmate_publisher_publish(
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shipmate_publisher_close(publisher: *mut PublisherHandle, error: *mut ErrorOut) -> c_int {
-    unsafe {
-        guarded(error, || match publisher.is_null() {
-            true => Ok(0),
-            false => Box::from_raw(publisher).close().map(|()| 0),
-        })
-    }
+    unsafe { finish(publisher, error, PublisherHandle::close) }
 }
 
 #[unsafe(no_mangle)]
@@ -255,12 +240,7 @@ pub unsafe extern "C" fn shipmate_subscriber_receive(
     message: *mut *const Message,
     error: *mut ErrorOut,
 ) -> c_int {
-    unsafe {
-        guarded(error, || {
-            let place = place(message.cast::<*mut Message>(), "message")?;
-            Ok(give_message(place, object(subscriber, "subscriber")?.receive(timeout_ms)?))
-        })
-    }
+    unsafe { guarded(error, || give_message(message, || object(subscriber, "subscriber")?.receive(timeout_ms))) }
 }
 
 #[unsafe(no_mangle)]
@@ -290,11 +270,15 @@ fn give<T>(place: &mut *mut T, object: T) -> Result<c_int> {
     Ok(0)
 }
 
-/// 1 with a message, 0 at the end.
-fn give_message(place: &mut *mut Message, received: Option<Box<Received>>) -> c_int {
-    let Some(received) = received else { return 0 };
+/// Gives the caller the next message: 1 with one, 0 at the end.
+unsafe fn give_message(
+    message: *mut *const Message,
+    receive: impl FnOnce() -> Result<Option<Box<Received>>>,
+) -> Result<c_int> {
+    let place = unsafe { place(message.cast::<*mut Message>(), "message") }?;
+    let Some(received) = receive()? else { return Ok(0) };
     *place = received.into_message().cast_mut();
-    1
+    Ok(1)
 }
 
 unsafe fn object<'a, T>(object: *mut T, what: &str) -> Result<&'a T> {
@@ -310,4 +294,13 @@ unsafe fn take_back<T>(object: *mut T, done: impl FnOnce(T)) {
         };
         unsafe { guarded(null_mut(), work) };
     }
+}
+
+/// Takes an object back from the caller, in a function that may fail.
+unsafe fn finish<T>(object: *mut T, error: *mut ErrorOut, done: impl FnOnce(T) -> Result<()>) -> c_int {
+    let work = || match object.is_null() {
+        true => Ok(0),
+        false => done(*unsafe { Box::from_raw(object) }).map(|()| 0),
+    };
+    unsafe { guarded(error, work) }
 }

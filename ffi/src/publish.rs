@@ -30,11 +30,6 @@ impl PublisherHandle {
         let runtime = Runtime::current()?;
         let default = PublishOptions::default();
         let ring_bytes = if ring_bytes == 0 { default.ring_bytes } else { ring_bytes };
-        if !ring_bytes.is_power_of_two() || !(RING_BYTES_MIN..=RING_BYTES_MAX).contains(&ring_bytes) {
-            return Err(Failure::misuse(format!(
-                "{ring_bytes} bytes of a ring: take a power of two from 4096 to 2^30"
-            )));
-        }
         let options = PublishOptions { listen: options.listen(), ring_bytes };
         let publisher = runtime.wait(Publisher::bind_with(address, &options, &Limits::DEFAULT))?;
         Ok(PublisherHandle { runtime, publisher: Mutex::new(publisher) })
@@ -95,6 +90,3 @@ impl SubscriberHandle {
         close(self.runtime, self.subscriber);
     }
 }
-
-const RING_BYTES_MIN: usize = 4096;
-const RING_BYTES_MAX: usize = 1 << 30;

@@ -240,8 +240,7 @@ impl Decoder {
             && let State::Body(body) = std::mem::replace(&mut self.state, State::Table(Vec::new()))
         {
             let Body { words, ends, elsewhere, .. } = body;
-            let several = (!ends.is_empty()).then(|| Box::new(Several { ends, elsewhere }));
-            self.ready.push_back(Frame { words, start: 0, several });
+            self.ready.push_back(Frame { words, start: 0, several: Several::boxed(ends, elsewhere) });
         }
     }
 }
@@ -254,9 +253,8 @@ impl Frame {
         match table.filter(|table| table.bytes + table.total_words * WORD_BYTES == bytes.len()) {
             Some(Table { bytes, ends, .. }) => {
                 let start = bytes / WORD_BYTES;
-                let ends: Vec<usize> = ends.into_iter().map(|end| start + end).collect();
-                let several = (!ends.is_empty()).then(|| Box::new(Several { ends, ..Several::default() }));
-                Ok(Frame { words, start, several })
+                let ends = ends.into_iter().map(|end| start + end).collect();
+                Ok(Frame { words, start, several: Several::boxed(ends, Vec::new()) })
             }
             None => Err(Error::Protocol { what: format!("{} bytes that are not one frame", bytes.len()) }),
         }

@@ -27,7 +27,7 @@ pub use write::{FrameWriter, Segments};
 use crate::Limits;
 use crate::transport::half::InPlace;
 
-const WORD_BYTES: usize = 8;
+pub(crate) const WORD_BYTES: usize = 8;
 
 /// A message that was received: its segments lie one after the other in memory of its own, aligned to
 /// words, so that it is read in place. Large ones may lie where the peer has put them, over shared memory,
@@ -41,12 +41,28 @@ pub struct Frame {
 }
 
 /// The segments of a frame that has several of them, or any that lies elsewhere.
-#[derive(Default)]
 struct Several {
     /// Where each ends, in words.
     ends: Vec<usize>,
     /// Those that lie elsewhere, by their ids; they are empty by `ends`.
     elsewhere: Vec<(usize, InPlace)>,
+}
+
+impl Several {
+    /// `None` without any ends: the frame is the usual one.
+    fn boxed(ends: Vec<usize>, elsewhere: Vec<(usize, InPlace)>) -> Option<Box<Several>> {
+        (!ends.is_empty()).then(|| Box::new(Several { ends, elsewhere }))
+    }
+
+    /// The segment with this id; the first of those that lie in `words` is from `start` on.
+    fn segment<'a>(&'a self, id: usize, words: &'a [Word], start: usize) -> Option<&'a [u8]> {
+        let end = *self.ends.get(id)?;
+        if let Some((_, bytes)) = self.elsewhere.iter().find(|(elsewhere, _)| *elsewhere == id) {
+            return Some((**bytes).as_ref());
+        }
+        let start = if id == 0 { start } else { self.ends[id - 1] };
+        Some(Word::words_to_bytes(&words[start..end]))
+    }
 }
 
 impl Frame {
@@ -66,15 +82,6 @@ impl Frame {
 
     fn bytes_elsewhere(&self) -> usize {
         self.elsewhere().iter().map(|(_, bytes)| (**bytes).as_ref().len()).sum()
-    }
-
-    fn segment_of(&self, several: &Several, id: usize) -> Option<&[u8]> {
-        let end = *several.ends.get(id)?;
-        if let Some((_, bytes)) = self.elsewhere().iter().find(|(elsewhere, _)| *elsewhere == id) {
-            return Some((**bytes).as_ref());
-        }
-        let start = if id == 0 { self.start } else { several.ends[id - 1] };
-        Some(Word::words_to_bytes(&self.words[start..end]))
     }
 
     /// Makes a Cap'n Proto reader of it, with bounds on how much may be traversed and how deep: a hostile
@@ -100,7 +107,7 @@ impl ReaderSegments for Frame {
     #[inline]
     fn get_segment(&self, id: u32) -> Option<&[u8]> {
         match &self.several {
-            Some(several) => self.segment_of(several, id as usize),
+            Some(several) => several.segment(id as usize, &self.words, self.start),
             None if id == 0 => Some(Word::words_to_bytes(&self.words[self.start..])),
             None => None,
         }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 
 use capnp::message::{Builder, HeapAllocator};
-use capnp::serialize::{write_message, write_message_segments};
+use capnp::serialize::write_message_segments;
 use capnp::traits::Owned;
 
 use super::Sizes;
@@ -129,15 +129,10 @@ impl<T: Owned> Publisher<T> {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn send_message(&mut self, message: &Builder<HeapAllocator>) -> Result<()> {
-        let segments = message.get_segments_for_output().len();
-        let bytes = self.check_frame(segments, message.size_in_words() * 8)?;
+        let segments = message.get_segments_for_output();
+        let bytes = self.check_frame(&segments)?;
         self.sizes.note(message.size_in_words() * 8);
-        self.publisher.room(bytes).await;
-        let published = self.publisher.publish(bytes, |space| {
-            write_message(space, message).expect("there is as much space as it takes");
-            Ok::<_, Infallible>(bytes)
-        });
-        let Ok(()) = published;
+        self.publish(&segments, bytes).await;
         Ok(())
     }
 
@@ -150,19 +145,25 @@ impl<T: Owned> Publisher<T> {
         if segments.is_empty() || segments.iter().any(|segment| !segment.len().is_multiple_of(8)) {
             return Err(Error::Misuse("a message has at least one segment, and each a multiple of 8 bytes".into()));
         }
-        let bytes = self.check_frame(segments.len(), segments.iter().map(|segment| segment.len()).sum())?;
+        let bytes = self.check_frame(segments)?;
+        self.publish(segments, bytes).await;
+        Ok(())
+    }
+
+    /// Publishes a frame of so many bytes once there is room for it.
+    async fn publish(&mut self, segments: &[&[u8]], bytes: usize) {
         self.publisher.room(bytes).await;
         let published = self.publisher.publish(bytes, |space| {
             write_message_segments(space, &segments).expect("there is as much space as it takes");
             Ok::<_, Infallible>(bytes)
         });
         let Ok(()) = published;
-        Ok(())
     }
 
     /// The size of a frame, which is not too large.
-    fn check_frame(&self, segments: usize, bytes: usize) -> Result<usize> {
-        let bytes = bytes + (4 * (segments + 1)).next_multiple_of(8);
+    fn check_frame(&self, segments: &[&[u8]]) -> Result<usize> {
+        let table_bytes = (4 * (segments.len() + 1)).next_multiple_of(8);
+        let bytes = table_bytes + segments.iter().map(|segment| segment.len()).sum::<usize>();
         if bytes > self.frame_bytes_max {
             let ring = self.publisher.message_bytes_max() == self.frame_bytes_max;
             return Err(Error::Limit {

@@ -2,6 +2,7 @@
 
 use capnp::{OutputSegments, Word};
 
+use crate::frame::WORD_BYTES;
 use crate::transport::half::Lease;
 
 /// A segment of a message that is put together as bytes, such as by the Cap'n Proto library of another
@@ -18,16 +19,9 @@ enum Memory {
 }
 
 impl Segment {
-    /// It is to be filled as a whole: what is in a lease at first was sent before.
     pub(super) fn new(lease: Option<Lease>, words: usize) -> Self {
         let memory = lease.map_or_else(|| Memory::Heap(Word::allocate_zeroed_vec(words)), Memory::Shared);
         Segment { memory, bytes: words * WORD_BYTES }
-    }
-
-    pub(super) fn clear(&mut self) {
-        if let Memory::Shared(lease) = &mut self.memory {
-            lease.as_mut().fill(0);
-        }
     }
 
     /// Makes it end earlier, at a multiple of 8 bytes.
@@ -61,5 +55,3 @@ pub(super) fn output(segments: &[Segment]) -> OutputSegments<'_> {
         many => OutputSegments::MultiSegment(many.iter().map(Segment::as_ref).collect()),
     }
 }
-
-const WORD_BYTES: usize = 8;

@@ -9,10 +9,9 @@ use capnp::traits::{FromPointerBuilder, Owned};
 use tokio::io::AsyncReadExt;
 
 use super::Sizes;
-use super::bytes::BytesMessage;
 use super::segment::{self, Segment};
-use crate::frame::{FrameWriter, Segments};
-use crate::transport::half::{Arena, Lease};
+use crate::frame::{FrameWriter, Segments, WORD_BYTES};
+use crate::transport::half::Arena;
 use crate::transport::shm::{self, SHARED_BYTES_MIN, TABLE_BYTES};
 use crate::transport::{self, Connecting, ReadHalf, Stream, pipe};
 use crate::{Address, Error, Limits, Result};
@@ -126,22 +125,22 @@ impl<T: Owned> Sender<T> {
     /// [sent](Self::send_segments) by this sender. Over shared memory, one of 32 KiB or more is handed over
     /// where it is, while there is room for that.
     pub fn segment(&mut self, bytes: usize) -> Segment {
-        let mut segment = self.segment_as_it_is(bytes);
-        segment.clear();
-        segment
+        self.new_segment(bytes, true)
     }
 
     /// The same, with these bytes in it, a multiple of 8.
     pub fn segment_of(&mut self, bytes: &[u8]) -> Segment {
-        let mut segment = self.segment_as_it_is(bytes.len());
+        let mut segment = self.new_segment(bytes.len(), false);
         segment.truncate(bytes.len());
         segment.as_mut().copy_from_slice(bytes);
         segment
     }
 
-    fn segment_as_it_is(&mut self, bytes: usize) -> Segment {
-        let words = bytes.div_ceil(8).max(1);
-        Segment::new(if bytes >= SHARED_BYTES_MIN { self.lease(words * 8) } else { None }, words)
+    /// Unless it is to be `zeroed`, it is to be filled as a whole: what is in it at first may have been sent before.
+    pub(super) fn new_segment(&mut self, bytes: usize, zeroed: bool) -> Segment {
+        let words = bytes.div_ceil(WORD_BYTES).max(1);
+        let bytes = words * WORD_BYTES;
+        Segment::new(if bytes >= SHARED_BYTES_MIN { self.writer.lease(bytes, zeroed) } else { None }, words)
     }
 
     /// Sends a message of these segments, the first of which starts with the pointer to its root: a `T`.
@@ -178,12 +177,7 @@ impl<T: Owned> Sender<T> {
         self.frame_bytes_max
     }
 
-    /// Memory for bytes of a message that are all written, where the transport has its own.
-    pub(super) fn lease(&self, bytes: usize) -> Option<Lease> {
-        self.writer.lease(bytes)
-    }
-
-    pub(super) async fn send_outgoing(&mut self, message: Outgoing) -> Result<()> {
+    async fn send_outgoing(&mut self, message: Outgoing) -> Result<()> {
         self.queue(message).await?;
         self.flush().await
     }
@@ -282,9 +276,8 @@ impl<T: Owned> Loan<'_, T> {
 }
 
 /// A message that waits to be written.
-pub(super) enum Outgoing {
+enum Outgoing {
     Built(Draft),
-    Bytes(BytesMessage),
     Segments(Vec<Segment>),
 }
 
@@ -293,14 +286,13 @@ impl Segments for Outgoing {
         match self {
             Outgoing::Built(Draft::Heap(message)) => message.get_segments_for_output(),
             Outgoing::Built(Draft::Shared(message)) => message.get_segments_for_output(),
-            Outgoing::Bytes(message) => message.segments(),
             Outgoing::Segments(segments) => segment::output(segments),
         }
     }
 }
 
 /// A message that is built.
-pub(super) enum Draft {
+enum Draft {
     Heap(Builder<HeapAllocator>),
     /// Its large parts are in memory that is shared with the receiver.
     Shared(Builder<Arena>),

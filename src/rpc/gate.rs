@@ -134,7 +134,7 @@ impl Gate {
         if self.answers.is_empty() {
             return false;
         }
-        let kind = Kind::of(message.segments()[0], || message.root());
+        let kind = Kind::of(message.segments().first().copied().unwrap_or_default(), || message.root());
         let Ok(Kind::Return { question, finished }) = kind else { return false };
         let Entry::Occupied(mut entry) = self.answers.entry(question) else { return false };
         if entry.get().returned {

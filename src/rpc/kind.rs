@@ -2,6 +2,8 @@
 
 use capnp_rpc::rpc_capnp::message;
 
+use super::layout::first_words;
+
 /// What the gate needs to know of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -49,7 +51,7 @@ impl Kind {
     /// union, and the first word of that. Gives nothing unless both are where they can be seen.
     fn at_a_glance(segment: &[u8]) -> Option<Kind> {
         let (words, _) = segment.as_chunks::<8>();
-        let (tag, first_pointer) = struct_at(words, 0)?;
+        let (tag, first_pointer) = first_words(words, 0)?;
         // The ordinals of `Message` in Cap'n Proto's rpc.capnp.
         let kind: fn(u64) -> Kind = match tag as u16 {
             2 => |word| Kind::Call(word as u32),
@@ -59,22 +61,9 @@ impl Kind {
             8 => |word| Kind::Bootstrap(word as u32),
             _ => return Some(Kind::Other),
         };
-        let (inner, _) = struct_at(words, first_pointer?)?;
+        let (inner, _) = first_words(words, first_pointer?)?;
         Some(kind(inner))
     }
-}
-
-/// The first word of a struct, and where its first pointer is, if it lies whole in the segment of the
-/// pointer to it, which is the word at `at`.
-fn struct_at(words: &[[u8; 8]], at: usize) -> Option<(u64, Option<usize>)> {
-    let pointer = u64::from_le_bytes(*words.get(at)?);
-    let (data_words, pointers) = ((pointer >> 32) as usize & 0xffff, (pointer >> 48) as usize);
-    let start = (at + 1).checked_add_signed((pointer as u32 as i32 >> 2) as isize)?;
-    let pointers_at = start + data_words;
-    if pointer & 3 != 0 || data_words == 0 || pointers_at + pointers > words.len() {
-        return None;
-    }
-    Some((u64::from_le_bytes(words[start]), (pointers > 0).then_some(pointers_at)))
 }
 
 #[cfg(test)]

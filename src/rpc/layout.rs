@@ -1,5 +1,7 @@
 //! Pointers of a message, followed by hand: where the typed readers would cost too much, or do not see what is
 //! to be seen (<https://capnproto.org/encoding.html>).
+//!
+//! [`target`] follows every pointer; [`first_words`] is for each call's messages, and gives up early.
 
 /// A word of a message.
 #[derive(Clone, Copy)]
@@ -62,13 +64,11 @@ pub(super) fn struct_at(segments: &[&[u8]], place: Place) -> Option<Struct> {
 
 /// What a pointer at a place points to, in its own segment.
 fn near(segments: &[&[u8]], pointer: u64, at: Place) -> Option<Target> {
-    let offset = (pointer as u32 as i32) >> 2;
-    let start = (at.word + 1).checked_add_signed(offset as isize)?;
-    direct(segments, pointer, Place { word: start, ..at })
+    direct(segments, pointer, Place { word: start(pointer, at.word)?, ..at })
 }
 
 fn direct(segments: &[&[u8]], pointer: u64, start: Place) -> Option<Target> {
-    let (data_words, count) = ((pointer >> 32) as usize & 0xffff, (pointer >> 48) as usize);
+    let (data_words, count) = sizes(pointer);
     match pointer & 3 {
         0 if pointer != 0 => {
             let whole = start.word + data_words + count <= segments.get(start.segment)?.len() / 8;
@@ -78,6 +78,29 @@ fn direct(segments: &[&[u8]], pointer: u64, start: Place) -> Option<Target> {
         3 if pointer as u32 == 3 => Some(Target::Capability((pointer >> 32) as u32)),
         _ => None,
     }
+}
+
+/// The first word of a struct, and where its first pointer is, if it lies whole in the segment of the
+/// pointer to it, which is the word at `at`.
+pub(super) fn first_words(words: &[[u8; 8]], at: usize) -> Option<(u64, Option<usize>)> {
+    let pointer = u64::from_le_bytes(*words.get(at)?);
+    let (data_words, count) = sizes(pointer);
+    let start = start(pointer, at)?;
+    let pointers_at = start + data_words;
+    if pointer & 3 != 0 || data_words == 0 || pointers_at + count > words.len() {
+        return None;
+    }
+    Some((u64::from_le_bytes(words[start]), (count > 0).then_some(pointers_at)))
+}
+
+/// Where what a pointer at this word points to starts, in the same segment.
+fn start(pointer: u64, at: usize) -> Option<usize> {
+    (at + 1).checked_add_signed((pointer as u32 as i32 >> 2) as isize)
+}
+
+/// How many words of data, and how many pointers, a struct has.
+fn sizes(pointer: u64) -> (usize, usize) {
+    ((pointer >> 32) as usize & 0xffff, (pointer >> 48) as usize)
 }
 
 fn word(segments: &[&[u8]], place: Place) -> Option<u64> {

@@ -26,7 +26,8 @@ thread_local! {
 
 /// What the engine may read of a message after it was sent.
 pub(super) fn of_sent<A: Allocator>(sent: &Builder<A>) -> Rc<Builder<HeapAllocator>> {
-    let kind = Kind::of(sent.get_segments_for_output()[0], || sent.get_root_as_reader());
+    let kind =
+        Kind::of(sent.get_segments_for_output().first().copied().unwrap_or_default(), || sent.get_root_as_reader());
     match kind {
         // The engine says that no `Finish` is needed of just those replies that carry no capabilities.
         Ok(Kind::Return { finished: false, .. }) => Rc::new(of_results(sent)),
@@ -66,7 +67,7 @@ fn copy(segments: &[&[u8]], from: Place, mut to: any_pointer::Builder<'_>, nesti
             to.imbue_mut(&mut table);
             to.set_as_capability(nobody.hook);
         }
-        Some(Target::Struct(Struct { pointers, count, .. })) if nesting > 0 => {
+        Some(Target::Struct(Struct { pointers, count })) if nesting > 0 => {
             let mut struct_ = to.initn_as::<Untyped<'_>>(count as u32).0;
             for index in 0..count {
                 let field = any_pointer::Builder::new(struct_.reborrow().get_pointer_field(index));

@@ -91,10 +91,10 @@ impl WriteHalf {
         self.pool.as_ref().map(|pool| pool.arena(first_segment_words))
     }
 
-    /// Memory for bytes that are all written and then sent, where the transport has such: they go to the peer by
-    /// reference. What is in it at first are bytes that were sent before.
-    pub(crate) fn lease(&self, bytes: usize) -> Option<Lease> {
-        self.pool.as_ref().and_then(|pool| pool.lease(bytes))
+    /// Memory for bytes that are then sent, where the transport has such: they go to the peer by reference. Unless it
+    /// is to be `zeroed`, all of it is to be written: what is in it at first are bytes that were sent before.
+    pub(crate) fn lease(&self, bytes: usize, zeroed: bool) -> Option<Lease> {
+        self.pool.as_ref().and_then(|pool| pool.lease(bytes, zeroed))
     }
 
     /// Lets `fill` write the next bytes of the stream, up to `most`, where they are sent from. It gives how

@@ -9,12 +9,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::languages::{Bench, Language};
+use crate::page::with_table;
 use crate::run;
 use crate::server::{Killed, SILENCE_MAX, Server, lines_of};
 
 const PAGE: &str = "docs/clients.md";
-const BEGIN: &str = "<!-- The table that `cargo xtask clients-bench` writes: begin -->\n";
-const END: &str = "<!-- end -->\n";
 
 /// How long it is measured, and at which server.
 struct Plan {
@@ -62,10 +61,8 @@ pub(crate) fn measure(languages: &[Language], arguments: &[&str]) -> Result<()> 
     if quick {
         return Ok(());
     }
-    let page = fs::read_to_string(PAGE)?;
-    let (before, rest) = page.split_once(BEGIN).context("docs/clients.md has lost the place of the table")?;
-    let (_, after) = rest.split_once(END).context("docs/clients.md has lost the end of the table")?;
-    fs::write(PAGE, format!("{before}{BEGIN}\n{text}\n{END}{after}")).context("writing docs/clients.md")
+    let (_, fresh) = with_table(PAGE, "clients-bench", &text)?;
+    fs::write(PAGE, fresh).context("writing docs/clients.md")
 }
 
 /// The rounds of our package, each with that of the library, if it has one.

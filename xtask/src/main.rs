@@ -5,6 +5,7 @@ mod clients_bench;
 mod digest;
 mod languages;
 mod matrix;
+mod page;
 mod server;
 
 use std::path::Path;

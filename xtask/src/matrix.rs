@@ -13,12 +13,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::languages::Language;
+use crate::page::with_table;
 use crate::server::{Killed, SILENCE_MAX, Server, lines_of};
 
 const TRANSPORTS: [&str; 4] = ["tcp", "unix", "pipe", "shm"];
 const TABLE: &str = "client/README.md";
-const BEGIN: &str = "<!-- The table that `cargo xtask matrix` writes: begin -->\n";
-const END: &str = "<!-- end -->\n";
 
 /// What a step gave: on each transport, in their order.
 type Outcomes = BTreeMap<(&'static str, String), [Option<Outcome>; TRANSPORTS.len()]>;
@@ -55,10 +54,7 @@ pub(crate) fn matrix(languages: &[Language], check: bool) -> Result<()> {
 
     let failures = failures(&outcomes);
     ensure!(failures.is_empty(), "the clients do not agree with the server:\n{failures}");
-    let text = fs::read_to_string(TABLE)?;
-    let (before, rest) = text.split_once(BEGIN).context("client/README.md has lost the place of the table")?;
-    let (_, after) = rest.split_once(END).context("client/README.md has lost the end of the table")?;
-    let fresh = format!("{before}{BEGIN}\n{}\n{END}{after}", table(languages, &steps, &outcomes));
+    let (text, fresh) = with_table(TABLE, "matrix", &table(languages, &steps, &outcomes))?;
     if check {
         ensure!(fresh == text, "the table in client/README.md is not what the clients do: run `cargo xtask matrix`");
         return Ok(());

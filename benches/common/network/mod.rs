@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use shipmate::Address;
+use tempfile::TempDir;
 
 pub(crate) use rpc::{Client, multiply, serve_on};
 
@@ -42,6 +43,15 @@ pub(crate) fn serve(network: Network, address: &Address) {
         Network::Raw => raw::serve(address),
         Network::Stock | Network::Shipmate => rpc::serve(network, address),
     }
+}
+
+/// Where to listen: at a port that the system chooses, or under this name in the folder.
+pub(crate) fn address(transport: &str, folder: &TempDir, name: &str) -> Address {
+    let text = match transport {
+        "tcp" => "tcp:127.0.0.1:0".into(),
+        _ => format!("{transport}:{}/{name}", folder.path().display()),
+    };
+    text.parse().unwrap()
 }
 
 /// The two FIFOs of the networks that have no rendezvous of their own: to the server and from it.

@@ -13,7 +13,7 @@ use tokio::task::LocalSet;
 
 use super::super::process;
 use super::super::service::Front;
-use super::{Network, stock};
+use super::{Network, address, stock};
 
 /// A connection and what is called over it.
 pub(crate) struct Client {
@@ -37,14 +37,9 @@ impl Client {
     /// A client of a server on this very thread, over `memory` or a transport that has addresses.
     pub(crate) async fn pair(network: Network, transport: &str, tier: Tier) -> Self {
         let folder = TempDir::new().unwrap();
-        let address = match transport {
-            "memory" => None,
-            "tcp" => Some("tcp:127.0.0.1:0".parse().unwrap()),
-            _ => Some(format!("{transport}:{}/socket", folder.path().display()).parse().unwrap()),
-        };
-        let (near, far) = match address {
-            None => memory::pair(),
-            Some(address) => connected(&address, tier).await,
+        let (near, far) = match transport {
+            "memory" => memory::pair(),
+            _ => connected(&address(transport, &folder, "socket"), tier).await,
         };
         match network {
             Network::Raw => unreachable!("it carries no RPC"),

@@ -77,25 +77,30 @@ async def test_from_shipmate_send(place: str, binaries: Path) -> None:
 
 async def test_a_slow_receiver_holds_the_sender_back(place: str) -> None:
     """What is under way is what sockets hold, and not all that was sent."""
+    async with shipmate.receive_at(place, Record) as listener:
+        sender = await shipmate.send_to(listener.address, Record)
+        async with await listener.accept() as receiver:
+            await holds_back(sender, receiver)
+            await sender.close()
+            assert await receiver.receive() is None
+
+
+async def holds_back(sender: shipmate.Sender, receiver: shipmate.Receiver) -> None:
+    """Sends a lot, and looks that no more is under way than what may wait."""
     sent = 0
 
-    async def send(sender: shipmate.Sender) -> None:
+    async def send() -> None:
         nonlocal sent
         for number in range(64):
             await sender.send(value=number, body={"bytes": bytes(1 << 20)})
             sent += 1
 
-    async with shipmate.receive_at(place, Record) as listener:
-        sender = await shipmate.send_to(listener.address, Record)
-        sending = asyncio.ensure_future(send(sender))
-        async with await listener.accept() as receiver:
-            for number in range(64):
-                message = await receiver.receive()
-                assert message.value == number
-                assert sent <= number + 16
-            await sending
-            await sender.close()
-            assert await receiver.receive() is None
+    sending = asyncio.ensure_future(send())
+    for number in range(64):
+        message = await receiver.receive()
+        assert message.value == number
+        assert sent <= number + 16
+    await sending
 
 
 async def test_a_receiver_that_is_gone(place: str) -> None:

@@ -1,10 +1,11 @@
-//! Bytes of a blob that are filled as a whole, and so need not be cleared.
+//! Bytes of a blob, which need not be cleared if they are filled as a whole.
 
 use std::ptr::NonNull;
 
 use super::pool::Pool;
 
-/// Memory that its holder alone may use. What is in it at first are bytes that this side had there for the same peer.
+/// Memory that its holder alone may use. What is in it at first, unless it was to be zeroed, are bytes that this side
+/// had there for the same peer.
 pub(crate) struct Lease {
     pool: Pool,
     address: NonNull<u8>,
@@ -13,8 +14,8 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Takes `bytes` bytes of the pool, aligned to pages, if it has them.
-    pub(super) fn of(pool: Pool, bytes: usize) -> Option<Self> {
-        let address = pool.allocate_as_it_is(bytes)?;
+    pub(super) fn of(pool: Pool, bytes: usize, zeroed: bool) -> Option<Self> {
+        let address = if zeroed { pool.allocate(bytes)?.0 } else { pool.allocate_as_it_is(bytes)? };
         Some(Lease { pool, address, bytes })
     }
 }

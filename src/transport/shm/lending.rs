@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::region::HUGE_PAGE_BYTES;
+use super::region::{HUGE_PAGE_BYTES, PAGE_BYTES};
 use super::ring::broken;
 use super::sync::{Memory, layout};
 use crate::{Error, Result};
@@ -23,7 +23,6 @@ pub const BLOB_BYTES_MIN: usize = (64 << 10) + PAGE_BYTES;
 /// Up to this, a blob's size is a power of two and a page; beyond it, a multiple of this and a page. The
 /// page is for what is around a payload of a round size.
 const BLOB_BYTES_STEP: usize = 1 << 20;
-const PAGE_BYTES: usize = 4096;
 
 /// The owner's book, with what it has of each blob.
 pub struct Lender<B> {

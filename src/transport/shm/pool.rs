@@ -128,9 +128,9 @@ impl Pool {
         Some(state.lender.blob(id).region.address())
     }
 
-    /// Memory for bytes that are all written before they are sent.
-    pub(crate) fn lease(&self, bytes: usize) -> Option<Lease> {
-        Lease::of(self.clone(), bytes)
+    /// Memory for bytes, which are all written before they are sent unless it is to be `zeroed`.
+    pub(crate) fn lease(&self, bytes: usize, zeroed: bool) -> Option<Lease> {
+        Lease::of(self.clone(), bytes, zeroed)
     }
 
     fn hold(&self, state: &mut State, bytes: usize) -> Option<usize> {

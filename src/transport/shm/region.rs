@@ -277,7 +277,7 @@ enum Access {
 
 /// Those of most machines. Where they are larger, none are used.
 pub(super) const HUGE_PAGE_BYTES: usize = 2 << 20;
-const PAGE_BYTES: usize = 4096;
+pub(super) const PAGE_BYTES: usize = 4096;
 
 /// statfs(2); a memory file with huge pages has another.
 const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;

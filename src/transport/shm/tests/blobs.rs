@@ -138,15 +138,18 @@ proptest! {
 #[tokio::test]
 async fn memory_is_cleared_for_who_needs_it() {
     let (client, _server) = pair(Tier::Copy, Tier::Copy, &Limits::DEFAULT).await;
-    let mut lease = client.writer.lease(60_000).unwrap();
+    let mut lease = client.writer.lease(60_000, false).unwrap();
     lease.as_mut().fill(7);
     drop(lease);
-    let lease = client.writer.lease(40_000).unwrap();
+    let lease = client.writer.lease(40_000, false).unwrap();
     assert_eq!(lease.as_ref(), vec![7; 40_000]);
     drop(lease);
     let mut message = Builder::new(client.writer.arena(8_000).unwrap());
     let built = message.initn_root::<capnp::data::Builder<'_>>(60_000);
     assert_eq!(built, vec![0; 60_000]);
+    drop(message);
+    client.writer.lease(60_000, false).unwrap().as_mut().fill(7);
+    assert_eq!(client.writer.lease(60_000, true).unwrap().as_ref(), vec![0; 60_000]);
     assert_eq!(client.writer.pool().unwrap().bytes(), BLOB_BYTES_MIN, "it was another blob");
 }
 
