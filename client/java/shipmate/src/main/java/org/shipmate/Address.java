@@ -11,11 +11,14 @@ import java.util.regex.Pattern;
  * unix:@name}, {@code pipe:/path}, {@code shm:/path} or {@code auto:/path}.
  */
 sealed interface Address {
+  /** What Java's own sockets reach. */
+  sealed interface Socket extends Address {}
+
   /** A TCP port, by a name that need not be known yet. */
-  record Tcp(String host, int port) implements Address {}
+  record Tcp(String host, int port) implements Socket {}
 
   /** A Unix socket in the file system. */
-  record Unix(UnixDomainSocketAddress socket) implements Address {}
+  record Unix(UnixDomainSocketAddress socket) implements Socket {}
 
   /** A Unix socket in Linux's abstract namespace; the name has no {@code @}. */
   record Abstract(String name) implements Address {}

@@ -2,14 +2,23 @@ package org.shipmate;
 
 import java.time.Duration;
 
-/** No answer came within the time allowed. The call was cancelled, at the server too. */
+/**
+ * Nothing came within the time allowed. A call was cancelled, at the server too; a message or a
+ * sender that comes later is not lost.
+ */
 public final class DeadlineException extends ShipmateException {
   private static final long serialVersionUID = 1;
 
   private final Duration allowed;
 
+  /** For a call that was not answered. */
   public DeadlineException(Duration allowed) {
-    super("no answer within " + allowed.toMillis() + " ms", null);
+    this("no answer", allowed);
+  }
+
+  /** {@code missing} is what did not come, such as "no message". */
+  public DeadlineException(String missing, Duration allowed) {
+    super(missing + " within " + allowed.toMillis() + " ms", null);
     this.allowed = allowed;
   }
 

@@ -1,28 +1,19 @@
 package org.shipmate;
 
-import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
-import java.net.StandardProtocolFamily;
-import java.nio.channels.ServerSocketChannel;
-import java.nio.file.Files;
+import java.time.Duration;
+import java.util.concurrent.CancellationException;
 import org.capnproto.StructFactory;
 import org.capnproto.StructReader;
-import org.shipmate.rpc.Limits;
+import org.shipmate.MessageTransport.Listening;
 
-/** Waits for the senders of typed messages at a {@code tcp:} or {@code unix:/path} address. */
+/** Waits for the senders of typed messages, at any address. */
 public final class MessageListener<R extends StructReader> implements AutoCloseable {
-  private final ServerSocketChannel channel;
-  private final Address.Unix file;
+  private final Listening listening;
   private final StructFactory<?, R> type;
-  private final Limits limits;
 
-  private MessageListener(
-      ServerSocketChannel channel, Address.Unix file, StructFactory<?, R> type, Limits limits) {
-    this.channel = channel;
-    this.file = file;
+  private MessageListener(Listening listening, StructFactory<?, R> type) {
+    this.listening = listening;
     this.type = type;
-    this.limits = limits;
   }
 
   /**
@@ -33,54 +24,47 @@ public final class MessageListener<R extends StructReader> implements AutoClosea
    */
   public static <R extends StructReader> MessageListener<R> listen(
       String address, StructFactory<?, R> type) {
-    Address parsed = Sockets.own(Address.parse(address));
-    try {
-      if (parsed instanceof Address.Unix unix) {
-        ServerSocketChannel channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
-        Sockets.orClose(channel, () -> channel.bind(unix.socket()));
-        return new MessageListener<>(channel, unix, type, Limits.DEFAULT);
-      }
-      Address.Tcp tcp = (Address.Tcp) parsed;
-      ServerSocketChannel channel = ServerSocketChannel.open();
-      InetAddress host = InetAddress.getByName(tcp.host());
-      Sockets.orClose(channel, () -> channel.bind(new InetSocketAddress(host, tcp.port())));
-      return new MessageListener<>(channel, null, type, Limits.DEFAULT);
-    } catch (IOException e) {
-      throw new UnreachableException("cannot listen at " + address + ": " + e.getMessage(), e);
-    }
+    return listen(address, type, MessageOptions.DEFAULT);
+  }
+
+  /** Listens with other options. */
+  public static <R extends StructReader> MessageListener<R> listen(
+      String address, StructFactory<?, R> type, MessageOptions options) {
+    return new MessageListener<>(MessageTransport.listen(address, options), type);
   }
 
   /** Where it listens, with the port that the system chose. */
   public String address() {
-    try {
-      if (channel.getLocalAddress() instanceof InetSocketAddress tcp) {
-        String host = tcp.getAddress().getHostAddress();
-        return "tcp:" + (host.contains(":") ? "[" + host + "]" : host) + ":" + tcp.getPort();
-      }
-      return "unix:" + file.socket().getPath();
-    } catch (IOException e) {
-      throw new DisconnectedException("the listener was closed", e);
-    }
+    return listening.address();
   }
 
-  /** Waits for the next sender. */
+  /**
+   * Waits for the next sender. At a {@code pipe:} address this does not wait: the first message
+   * does.
+   *
+   * @throws DisconnectedException when this is closed meanwhile
+   * @throws CancellationException when the thread is interrupted, which it then stays; the next
+   *     call goes on
+   */
   public MessageReceiver<R> accept() {
-    try {
-      return new MessageReceiver<>(channel.accept(), type, limits);
-    } catch (IOException e) {
-      throw new DisconnectedException("the listener was closed", e);
-    }
+    return accept(Patience.forEver());
+  }
+
+  /**
+   * Waits no longer than this.
+   *
+   * @throws DeadlineException when no sender has come; the next call goes on
+   */
+  public MessageReceiver<R> accept(Duration atMost) {
+    return accept(Patience.of(atMost));
   }
 
   @Override
   public void close() {
-    try {
-      channel.close();
-      if (file != null) {
-        Files.deleteIfExists(file.socket().getPath());
-      }
-    } catch (IOException e) {
-      throw new DisconnectedException("the listener could not be closed: " + e.getMessage(), e);
-    }
+    listening.close();
+  }
+
+  private MessageReceiver<R> accept(Patience patience) {
+    return new MessageReceiver<>(listening.accept(patience), type);
   }
 }

@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import org.shipmate.NativeLibraries.C;
 import org.shipmate.rpc.Transport;
 
 /**
@@ -42,7 +41,7 @@ final class NativeTransport implements Transport {
 
   private NativeTransport(int socket) {
     this.socket = socket;
-    this.wakeup = C.INSTANCE.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    this.wakeup = LibC.INSTANCE.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     one.setLong(0, 1);
     polled.clear();
     polled.setInt(0, socket);
@@ -55,10 +54,7 @@ final class NativeTransport implements Transport {
       return new NativeTransport(
           address instanceof Address.Abstract name
               ? connectAbstract(name.name())
-              : NativeLibraries.connect(((Address.Native) address).text()));
-    } catch (NoClassDefFoundError e) {
-      throw new UnreachableException(
-          "this address needs JNA: add net.java.dev.jna:jna to your dependencies", e);
+              : LibShipmate.connect(((Address.Native) address).text()));
     } catch (LastErrorException e) {
       throw error(e);
     }
@@ -68,7 +64,7 @@ final class NativeTransport implements Transport {
   public int read(ByteBuffer into) throws IOException {
     try {
       NativeLong size = new NativeLong(into.remaining());
-      int count = C.INSTANCE.recv(socket, into.slice(), size, MSG_DONTWAIT).intValue();
+      int count = LibC.INSTANCE.recv(socket, into.slice(), size, MSG_DONTWAIT).intValue();
       into.position(into.position() + count);
       return count == 0 ? -1 : count;
     } catch (LastErrorException e) {
@@ -90,7 +86,7 @@ final class NativeTransport implements Transport {
     long written;
     try {
       NativeLong size = new NativeLong(out.flip().remaining());
-      written = C.INSTANCE.send(socket, out, size, MSG_DONTWAIT | MSG_NOSIGNAL).longValue();
+      written = LibC.INSTANCE.send(socket, out, size, MSG_DONTWAIT | MSG_NOSIGNAL).longValue();
     } catch (LastErrorException e) {
       return zeroIfAgain(e);
     }
@@ -107,8 +103,8 @@ final class NativeTransport implements Transport {
   public void await(boolean writable) throws IOException {
     polled.setShort(4, (short) (POLLIN | (writable ? POLLOUT : 0)));
     try {
-      C.INSTANCE.poll(polled, new NativeLong(2), -1);
-      C.INSTANCE.read(wakeup, counter, WORD);
+      LibC.INSTANCE.poll(polled, new NativeLong(2), -1);
+      LibC.INSTANCE.read(wakeup, counter, WORD);
     } catch (LastErrorException e) {
       zeroIfAgain(e);
     }
@@ -117,7 +113,7 @@ final class NativeTransport implements Transport {
   @Override
   public synchronized void wakeup() {
     if (!closed) {
-      C.INSTANCE.write(wakeup, one, WORD);
+      LibC.INSTANCE.write(wakeup, one, WORD);
     }
   }
 
@@ -125,8 +121,8 @@ final class NativeTransport implements Transport {
   public synchronized void close() {
     if (!closed) {
       closed = true;
-      C.INSTANCE.close(socket);
-      C.INSTANCE.close(wakeup);
+      LibC.INSTANCE.close(socket);
+      LibC.INSTANCE.close(wakeup);
     }
   }
 
@@ -135,11 +131,11 @@ final class NativeTransport implements Transport {
     // The family, a NUL, and the name to the end.
     ByteBuffer address = ByteBuffer.allocate(3 + bytes.length).order(ByteOrder.nativeOrder());
     address.putShort((short) AF_UNIX).put((byte) 0).put(bytes);
-    int socket = C.INSTANCE.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int socket = LibC.INSTANCE.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     try {
-      C.INSTANCE.connect(socket, address.array(), address.capacity());
+      LibC.INSTANCE.connect(socket, address.array(), address.capacity());
     } catch (LastErrorException e) {
-      C.INSTANCE.close(socket);
+      LibC.INSTANCE.close(socket);
       throw e;
     }
     return socket;

@@ -35,9 +35,9 @@ public final class Shipmate {
   }
 
   private static Transport transport(Address address) throws IOException {
-    if (address instanceof Address.Tcp || address instanceof Address.Unix) {
-      return new SocketTransport(Sockets.connect(address, TIMEOUT));
+    if (address instanceof Address.Socket socket) {
+      return new SocketTransport(Sockets.connect(socket, TIMEOUT));
     }
-    return NativeTransport.connect(address);
+    return Jna.use(() -> NativeTransport.connect(address));
   }
 }

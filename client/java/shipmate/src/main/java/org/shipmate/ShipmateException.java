@@ -5,6 +5,7 @@ public abstract sealed class ShipmateException extends RuntimeException
     permits AddressException,
         DeadlineException,
         DisconnectedException,
+        LimitException,
         ServiceException,
         UnreachableException {
   private static final long serialVersionUID = 1;

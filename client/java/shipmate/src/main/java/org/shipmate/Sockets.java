@@ -17,7 +17,7 @@ import java.time.Duration;
 final class Sockets {
   private Sockets() {}
 
-  static SocketChannel connect(Address address, Duration timeout) throws IOException {
+  static SocketChannel connect(Address.Socket address, Duration timeout) throws IOException {
     if (address instanceof Address.Unix unix) {
       SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX);
       return connected(channel, unix.socket(), timeout);
@@ -48,15 +48,6 @@ final class Sockets {
       throw e;
     }
     return channel;
-  }
-
-  /** An address to which Java connects by itself, and only such a one. */
-  static Address own(Address address) {
-    if (address instanceof Address.Tcp || address instanceof Address.Unix) {
-      return address;
-    }
-    throw new AddressException(
-        "messages go over tcp:HOST:PORT and unix:/path; calls also over the others");
   }
 
   /** Closes the channel when what is done with it fails. */

@@ -32,6 +32,12 @@ public final class FrameReader {
 
   /** Takes from the buffer what the next message needs; null as long as it is not complete. */
   public MessageArena next(ByteBuffer from) throws FrameException {
+    ByteBuffer[] segments = nextSegments(from);
+    return segments == null ? null : new MessageArena(segments);
+  }
+
+  /** The same, as the segments of the message. */
+  public ByteBuffer[] nextSegments(ByteBuffer from) throws FrameException {
     while (true) {
       take(from);
       if (filled < needed) {
@@ -98,7 +104,7 @@ public final class FrameReader {
     bytes = new byte[Math.min(needed, FIRST_BYTES)];
   }
 
-  private MessageArena complete() {
+  private ByteBuffer[] complete() {
     ByteBuffer all = ByteBuffer.wrap(bytes);
     ByteBuffer[] segments = new ByteBuffer[segmentBytes.length];
     int from = 0;
@@ -110,7 +116,7 @@ public final class FrameReader {
     filled = 0;
     needed = WORD;
     segmentBytes = null;
-    return new MessageArena(segments, from);
+    return segments;
   }
 
   private ByteBuffer table() {

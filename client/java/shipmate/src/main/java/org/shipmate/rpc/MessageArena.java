@@ -33,12 +33,15 @@ public final class MessageArena implements Arena {
   /** What may still be read. It stops a small message that points to itself from costing much. */
   private long traversalWords;
 
-  MessageArena(ByteBuffer[] buffers, int bytes) {
-    this.bytes = bytes;
+  /** Reads these segments, little-endian all of them, where they are. */
+  public MessageArena(ByteBuffer[] buffers) {
     this.segments = new Segment[buffers.length];
+    int total = 0;
     for (int i = 0; i < buffers.length; i++) {
       segments[i] = new Segment(buffers[i], this);
+      total += buffers[i].remaining();
     }
+    this.bytes = total;
     this.traversalWords = Math.max(TRAVERSAL_WORDS_MIN, 2L * bytes);
   }
 

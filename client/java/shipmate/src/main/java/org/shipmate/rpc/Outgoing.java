@@ -1,7 +1,6 @@
 package org.shipmate.rpc;
 
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.List;
 import org.capnproto.BuilderArena;
 import org.capnproto.MessageBuilder;
@@ -35,16 +34,6 @@ final class Outgoing {
 
   /** The frame to write: the table of segments, then each of them. */
   ByteBuffer[] frame() {
-    ByteBuffer[] segments = builder.getSegmentsForOutput();
-    ByteBuffer table =
-        ByteBuffer.allocate((segments.length / 2 + 1) * WORD).order(ByteOrder.LITTLE_ENDIAN);
-    table.putInt(segments.length - 1);
-    for (ByteBuffer segment : segments) {
-      table.putInt(segment.remaining() / WORD);
-    }
-    ByteBuffer[] frame = new ByteBuffer[segments.length + 1];
-    frame[0] = table.rewind();
-    System.arraycopy(segments, 0, frame, 1, segments.length);
-    return frame;
+    return FrameWriter.frame(builder.getSegmentsForOutput());
   }
 }
