@@ -1,7 +1,5 @@
 package org.shipmate;
 
-import static org.junit.jupiter.api.Assertions.assertTrue;
-
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.Writer;
@@ -41,7 +39,10 @@ final class Command implements AutoCloseable {
     }
     String line = process.errorReader().readLine();
     Matcher said = LISTENING.matcher(String.valueOf(line));
-    assertTrue(said.matches(), line);
+    if (!said.matches()) {
+      process.destroyForcibly();
+      throw new IOException(command + " does not listen: " + line);
+    }
     return new Command(process, said.group(1));
   }
 
