@@ -69,7 +69,7 @@ pub(crate) struct CommandLine {
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
 
-    /// Over shared memory, how large messages are handed over: copy, sealed or trusted, as far as the server
+    /// Over shared memory, how large messages are handed over: copy, sealed or trusted, as far as the peer
     /// takes it too
     #[arg(long, global = true, value_name = "TIER", default_value = "copy")]
     shm_tier: Tier,
@@ -154,7 +154,7 @@ async fn run(CommandLine { command, timeout, shm_tier, log_level: _ }: CommandLi
         Command::Arith(arith) => arith.run(&context, &mut output).await,
         Command::Calc(calc) => calc.run(&context, &mut output).await,
         Command::Send(send) => send.run(&context).await,
-        Command::Recv(recv) => recv.run(&mut output).await,
+        Command::Recv(recv) => recv.run(&context, &mut output).await,
         Command::Publish(publish) => publish.run().await,
         Command::Subscribe(subscribe) => subscribe.run(&context, &mut output).await,
         Command::New(new) => new.run(&mut output).await,

@@ -4,10 +4,11 @@ use std::io::Write;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use shipmate::Address;
 use shipmate::message::Listener;
 use shipmate::schema::record_capnp::record;
+use shipmate::{Address, Limits, ListenOptions};
 
+use crate::context::Context;
 use crate::output::Output;
 use crate::record::Record;
 
@@ -37,17 +38,18 @@ pub(crate) struct Recv {
 }
 
 impl Recv {
-    pub(crate) async fn run(self, output: &mut Output) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, context: &Context, output: &mut Output) -> anyhow::Result<()> {
         let input_ends = end_of_stdin(self.until_stdin_ends);
         tokio::select! {
             biased;
-            received = self.receive(output) => received,
+            received = self.receive(context, output) => received,
             () = input_ends => bail!("standard input ended before the sender did"),
         }
     }
 
-    async fn receive(self, output: &mut Output) -> anyhow::Result<()> {
-        let mut listener = Listener::bind(self.address).await?;
+    async fn receive(self, context: &Context, output: &mut Output) -> anyhow::Result<()> {
+        let options = ListenOptions { tier: context.tier, ..ListenOptions::default() };
+        let mut listener = Listener::bind_with(self.address, &options, Limits::DEFAULT).await?;
         if !matches!(listener.address(), Address::Pipe(_)) {
             let _ = writeln!(std::io::stderr(), "shipmate: listening at {}", listener.address());
         }

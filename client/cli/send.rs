@@ -9,7 +9,8 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use shipmate::message::Sender;
 use shipmate::schema::record_capnp::record;
-use shipmate::{Address, Error};
+use shipmate::transport::Connecting;
+use shipmate::{Address, Error, Limits};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::timeout;
 
@@ -22,8 +23,9 @@ use crate::record::Record;
 /// receiver. On a pipe: address it writes to the named pipe itself, and waits for a reader for as long as
 /// it takes, or for --timeout if that is given.
 ///
-/// A receiver that ends, or dies, ends it with an error, even while no line comes. A line that is wrong ends it with an error that names the line and the field; the records before it
-/// have been sent then. Empty lines are skipped.
+/// A receiver that ends, or dies, ends it with an error, even while no line comes. A line that is wrong ends it
+/// with an error that names the line and the field; the records before it have been sent then. Empty lines
+/// are skipped.
 #[derive(Args)]
 #[command(after_help = r#"Examples:
   echo '{"name": "depth", "value": 42}' | shipmate send pipe:./p
@@ -74,7 +76,8 @@ async fn connect(context: &Context, address: Address) -> anyhow::Result<Sender<r
         Address::Pipe(_) => context.timeout_given,
         _ => Some(context.timeout),
     };
-    let connecting = Sender::connect(address.clone());
+    let options = Connecting { tier: context.tier, ..Connecting::default() };
+    let connecting = Sender::connect_with(address.clone(), &options, &Limits::DEFAULT);
     let Some(limit) = limit else { return Ok(connecting.await?) };
     match timeout(limit, connecting).await {
         Ok(sender) => Ok(sender?),
