@@ -43,7 +43,7 @@ export class LibrarySink implements Sink {
     const { library, handle } = this.sender;
     const { given } = await this.sender.here("sender_loan", [handle, bytes]);
     const [loan, place] = given as [Address, Address];
-    const memory = library.view(place, Math.max(bytes, WORD_BYTES));
+    const memory = library.view(place, bytes);
     const cancel = () => {
       detach(memory);
       library.call("loan_cancel", [loan]);

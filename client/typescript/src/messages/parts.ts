@@ -22,7 +22,7 @@ export interface SenderOptions extends MessageOptions {
 export interface Sink {
   /** Resolves when there is room for the next. */
   send(message: MessageBuilder): Promise<void>;
-  /** Memory for a message. */
+  /** Memory for a message: so many bytes, which are whole words and not none. */
   lend(bytes: number): Promise<LentMemory>;
   finish(): Promise<void>;
 }

@@ -84,6 +84,10 @@ export class Receiver<T extends Struct> implements AsyncIterable<T> {
     await this.source.close();
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
   async *[Symbol.asyncIterator](): AsyncIterator<T> {
     try {
       for (let message = await this.receive(); message !== undefined; message = await this.receive()) yield message;

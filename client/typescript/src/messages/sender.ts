@@ -6,7 +6,8 @@
 import { parseAddress } from "../address.js";
 import { Disconnected, ShipmateError } from "../errors.js";
 import { type Fill, fill } from "../fill.js";
-import { CONNECT_MILLIS, DEFAULT_LIMITS } from "../limits.js";
+import { checkSent } from "../frame.js";
+import { CONNECT_MILLIS, DEFAULT_LIMITS, type Limits } from "../limits.js";
 import { MessageBuilder, revoke, type Struct, type StructCtor } from "../serial.js";
 import { isNodes, openStream } from "../transport.js";
 import { Waiting, type WaitOptions } from "../wait.js";
@@ -22,6 +23,7 @@ export class Sender<T extends Struct> {
   private constructor(
     private readonly sink: Sink,
     private readonly type: StructCtor<T>,
+    private readonly limits: Limits,
   ) {}
 
   /**
@@ -40,7 +42,7 @@ export class Sender<T extends Struct> {
     const sink = isNodes(place)
       ? new SocketSink(await openStream(place, options.timeoutMillis ?? CONNECT_MILLIS), limits)
       : await LibrarySink.connect(address, limits, options);
-    return new Sender(sink, type);
+    return new Sender(sink, type, limits);
   }
 
   /**
@@ -61,9 +63,12 @@ export class Sender<T extends Struct> {
   /**
    * Lends memory of so many bytes to build a message in, or somewhat more. Over shared memory, 32 KiB and more are
    * memory that the receiver sees, so that in the tier `trusted` nothing of it is copied.
+   *
+   * @throws {LimitError} when nothing so large may be sent; the sender goes on.
    */
   async loan(bytes: number): Promise<Loan<T>> {
-    const memory = await this.sink.lend(Math.max(WORD_BYTES, Math.ceil(bytes / WORD_BYTES) * WORD_BYTES));
+    checkSent(bytes, this.limits);
+    const memory = await this.sink.lend(wholeWords(bytes));
     const send = (message: MessageBuilder) => this.sink.send(message);
     return new Loan(memory, this.type, (options, work) => this.#sending(options, () => work(send)));
   }
@@ -101,6 +106,11 @@ export class Sender<T extends Struct> {
 }
 
 const WORD_BYTES = 8;
+
+/** So many bytes and what is missing to whole words, of which a message has one at least. */
+function wholeWords(bytes: number): number {
+  return Math.max(WORD_BYTES, Math.ceil(bytes / WORD_BYTES) * WORD_BYTES);
+}
 
 type Send = (message: MessageBuilder) => Promise<void>;
 
@@ -147,7 +157,7 @@ export class Loan<T extends Struct> implements Disposable {
           new RangeError(`${usedBytes} bytes of a loan of ${this.memory.byteLength} cannot be used`),
         );
       }
-      segment.byteLength = Math.max(WORD_BYTES, Math.ceil(usedBytes / WORD_BYTES) * WORD_BYTES);
+      segment.byteLength = wholeWords(usedBytes);
     }
     this.#hasEnded = true;
     return this.sending(options, async (send) => {
