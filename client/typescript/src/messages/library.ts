@@ -6,6 +6,7 @@ import { CONNECT_MILLIS, type Limits } from "../limits.js";
 import { Endpoint } from "../native/endpoint.js";
 import { detach, NativeLease } from "../native/lease.js";
 import { type Address, type FunctionName, type NativeOptions, nativeOptions, type Outcome } from "../native/library.js";
+import { Outbox } from "../native/outbox.js";
 import type { Threads } from "../native/threads.js";
 import type { MessageBuilder } from "../serial.js";
 import type { WaitOptions } from "../wait.js";
@@ -19,34 +20,36 @@ import {
   type SenderOptions,
   type Sink,
   type Source,
-  STREAM_ENDED,
 } from "./parts.js";
 
 export class LibrarySink implements Sink {
+  readonly #outbox: Outbox;
+
   private constructor(
     private readonly sender: Endpoint,
     private readonly limits: Limits,
-  ) {}
+  ) {
+    this.#outbox = new Outbox(sender);
+  }
 
   static async connect(address: string, limits: Limits, options: SenderOptions): Promise<LibrarySink> {
-    const native = connectOptions(options);
-    return new LibrarySink(await Endpoint.open("sender_open", address, native), limits);
+    const sender = await Endpoint.open("sender_open", address, connectOptions(options));
+    return new LibrarySink(sender, limits);
   }
 
   async send(message: MessageBuilder): Promise<void> {
-    const segments = segmentsOf(message);
-    checkSent(frameBytes(segments), this.limits);
-    await sendSegments("sender_send", this.sender, segments);
+    checkSent(frameBytes(segmentsOf(message)), this.limits);
+    await this.#outbox.send("sender_send", message);
   }
 
   async lend(bytes: number): Promise<LentMemory> {
     const { library, handle } = this.sender;
-    const { given } = await this.sender.here("sender_loan", [handle, bytes]);
+    const { given } = await this.sender.here("sender_loan", handle, bytes);
     const [loan, place] = given as [Address, Address];
     const memory = library.view(place, bytes);
     const cancel = () => {
       detach(memory);
-      library.call("loan_cancel", [loan]);
+      library.call("loan_cancel", loan);
     };
     return {
       memory,
@@ -58,13 +61,13 @@ export class LibrarySink implements Sink {
           throw this.sender.over;
         }
         detach(memory);
-        await this.sender.elsewhere("loan_publish", [loan, byteLength]);
+        await this.#outbox.put(["loan_publish", loan, byteLength], byteLength);
       },
     };
   }
 
   finish(): Promise<void> {
-    return this.sender.finish("sender_close", STREAM_ENDED);
+    return this.#outbox.finish("sender_close");
   }
 }
 
@@ -76,7 +79,7 @@ export class LibraryAcceptor implements Acceptor {
 
   static async bind(address: string, options: MessageOptions): Promise<LibraryAcceptor> {
     const listener = await Listener.at(address, nativeOptions(options));
-    const { result } = await listener.here("listener_address", [listener.handle]);
+    const { result } = await listener.here("listener_address", listener.handle);
     return new LibraryAcceptor(listener, result as string);
   }
 
@@ -147,7 +150,7 @@ abstract class Arrivals<T> extends Endpoint {
   async end(reason: string): Promise<void> {
     await this.close(reason, () => {
       for (const { value } of this.#missed.splice(0)) this.drop(value);
-      this.library.call(this.closing, [this.handle]);
+      this.library.call(this.closing, this.handle);
     });
   }
 }
@@ -183,7 +186,7 @@ class Messages extends Arrivals<NativeLease | undefined> {
 
 /** A subscriber's messages. */
 export class Subscription extends Messages {
-  /** So many messages were lost before the one that was taken last. */
+  /** So many messages were lost in all before the one that was taken last. */
   lost = 0;
   readonly #lost = new WeakMap<NativeLease, number>();
 
@@ -201,28 +204,10 @@ export class Subscription extends Messages {
   protected override read(outcome: Outcome): NativeLease | undefined {
     const lease = super.read(outcome);
     // Here, where nobody else waits by the handle.
-    const { result } = this.library.call("subscriber_lost", [this.handle]);
+    const { result } = this.library.call("subscriber_lost", this.handle);
     if (lease !== undefined) this.#lost.set(lease, Number(result));
     return lease;
   }
-}
-
-const WORD_BYTES = 8;
-
-/** Sends a message by a function that copies it. */
-export async function sendSegments(
-  name: FunctionName,
-  to: Endpoint,
-  segments: readonly Uint8Array<ArrayBuffer>[],
-): Promise<void> {
-  // `struct shipmate_segment`, for each.
-  const table = new BigUint64Array(new ArrayBuffer(2 * WORD_BYTES * segments.length));
-  for (const [index, { buffer, byteLength }] of segments.entries()) {
-    table[2 * index] = to.library.addressOf(buffer);
-    table[2 * index + 1] = BigInt(byteLength);
-  }
-  const args = [to.handle, to.library.addressOf(table.buffer), segments.length];
-  await to.elsewhere(name, args, [table, segments]);
 }
 
 function connectOptions({ timeoutMillis = CONNECT_MILLIS, ...options }: SenderOptions): NativeOptions {

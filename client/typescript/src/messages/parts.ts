@@ -58,4 +58,3 @@ export interface Acceptor {
 
 export const LISTENER_CLOSED = "this program closed the listener";
 export const RECEIVER_CLOSED = "this program closed the receiver";
-export const STREAM_ENDED = "this program ended the stream";

@@ -7,10 +7,11 @@ import { frameBytes, segmentsOf } from "../frame.js";
 import { DEFAULT_LIMITS } from "../limits.js";
 import { Endpoint } from "../native/endpoint.js";
 import { nativeOptions } from "../native/library.js";
+import { Outbox } from "../native/outbox.js";
 import { MessageBuilder, type Struct, type StructCtor } from "../serial.js";
 import type { WaitOptions } from "../wait.js";
-import { LibrarySource, Subscription, sendSegments } from "./library.js";
-import { type SenderOptions, STREAM_ENDED } from "./parts.js";
+import { LibrarySource, Subscription } from "./library.js";
+import type { SenderOptions } from "./parts.js";
 import { Receiver } from "./receiver.js";
 
 export interface PublishOptions {
@@ -22,11 +23,15 @@ const RING_BYTES = 4 << 20;
 
 /** Publishes messages of one type to all who subscribe. */
 export class Publisher<T extends Struct> {
+  readonly #outbox: Outbox;
+
   private constructor(
     private readonly publisher: Endpoint,
     private readonly type: StructCtor<T>,
     private readonly ringBytes: number,
-  ) {}
+  ) {
+    this.#outbox = new Outbox(publisher);
+  }
 
   /** Waits for subscribers at a `shm:` address. */
   static async bind<T extends Struct>(
@@ -57,18 +62,17 @@ export class Publisher<T extends Struct> {
   async send(values: Fill<T>): Promise<void> {
     const message = new MessageBuilder();
     fill(message.initRoot(this.type), values);
-    const segments = segmentsOf(message);
-    const bytes = frameBytes(segments);
+    const bytes = frameBytes(segmentsOf(message));
     const bytesMax = this.ringBytes / 4 - RECORD_BYTES;
     if (bytes > bytesMax) {
       throw new LimitError("ringBytes / 4", bytesMax, bytes, "split it, or give the publisher a larger ring");
     }
-    await sendSegments("publisher_publish", this.publisher, segments);
+    await this.#outbox.send("publisher_publish", message);
   }
 
   /** Ends: subscribers get what was published, and then the end. */
   async finish(): Promise<void> {
-    await this.publisher.finish("publisher_close", STREAM_ENDED);
+    await this.#outbox.finish("publisher_close");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -110,7 +114,7 @@ export class Subscriber<T extends Struct> extends Receiver<T> {
     return new Subscriber(await Subscription.to(address, POLICIES[policy], options), type, options);
   }
 
-  /** How many messages were lost before the one that was received last: an exact count, and 0 for who blocks. */
+  /** How many messages were lost in all before the one that was received last: exact, and 0 for who blocks. */
   get lost(): number {
     return this.#subscription.lost;
   }

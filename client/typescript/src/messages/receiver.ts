@@ -105,8 +105,8 @@ export class Receiver<T extends Struct> implements AsyncIterable<T> {
 export class LentMessage<T extends Struct> implements Disposable {
   /**
    * The bytes of its segments, which may not be written: over shared memory, that ends the program. When it is
-   * released they are empty in Node 22 and later. In Node 20 they are memory of the next message then, or of none:
-   * nothing may use them any more.
+   * released they are empty in Node 22 and later. Before, they are memory of the next message then, or of none: nothing
+   * may use them any more.
    */
   readonly segments: readonly Uint8Array[];
   readonly #reader: LentReader;

@@ -49,7 +49,7 @@ export class Sender<T extends Struct> {
    * Sends a message. Resolves when there is room for the next: a slow receiver makes its sender wait. Who gives up
    * waiting has sent it all the same.
    *
-   * @throws {Disconnected} when the receiver is gone.
+   * @throws {Disconnected} when the receiver is gone; what was sent just before may not have reached it either.
    * @throws {LimitError} when it is too large; the sender goes on.
    */
   send(values: Fill<T>, options: WaitOptions = {}): Promise<void> {
@@ -76,7 +76,7 @@ export class Sender<T extends Struct> {
   /**
    * Ends the stream, after all that was sent.
    *
-   * @throws {Disconnected} when the library knows that the receiver was gone before, and no `send` has said so.
+   * @throws {Disconnected} when the library knows that not all was received, and no `send` has said so.
    */
   async finish(): Promise<void> {
     try {
@@ -96,8 +96,7 @@ export class Sender<T extends Struct> {
       send().then(
         () => waiting.resolve(),
         (error) => {
-          this.#isGone ||= error instanceof Disconnected;
-          waiting.reject(error);
+          if (waiting.reject(error)) this.#isGone ||= error instanceof Disconnected;
         },
       );
     }
@@ -117,8 +116,8 @@ type Send = (message: MessageBuilder) => Promise<void>;
 /** Memory that a sender lends, to build one message in. It ends with `publish`, `cancel` or `using loan = …`. */
 export class Loan<T extends Struct> implements Disposable {
   /**
-   * The memory, of zeros. When the loan has ended it is empty in Node 22 and later. In Node 20 it is the receiver's
-   * then, or the next message's: nothing may use it any more.
+   * The memory, of zeros. When the loan has ended it is empty in Node 22 and later. Before, it is the receiver's then,
+   * or the next message's: nothing may use it any more.
    */
   readonly memory: Uint8Array;
   readonly #builder: MessageBuilder;

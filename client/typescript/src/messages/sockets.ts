@@ -16,7 +16,6 @@ import {
   RECEIVER_CLOSED,
   type Sink,
   type Source,
-  STREAM_ENDED,
 } from "./parts.js";
 
 export class SocketSink implements Sink {
@@ -42,7 +41,7 @@ export class SocketSink implements Sink {
   }
 
   async finish(): Promise<void> {
-    await this.#frames.close(new Disconnected(STREAM_ENDED));
+    await this.#frames.close(new Disconnected("this program ended the stream"));
   }
 }
 

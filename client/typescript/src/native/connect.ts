@@ -9,7 +9,7 @@ import { threads } from "./threads.js";
 export async function connectNative(address: Address, timeoutMillis: number): Promise<Socket> {
   const text = formatAddress(address);
   // On another thread, as connecting may wait.
-  const { result, error } = await (await threads()).call("connect", [text, nativeOptions({ timeoutMillis })]);
+  const { result, error } = await (await threads()).call([["connect", text, nativeOptions({ timeoutMillis })]]);
   if (error !== undefined) throw errorOf(error, text);
   return new Socket({ fd: result as number });
 }

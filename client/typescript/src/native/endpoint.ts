@@ -5,6 +5,7 @@ import { Turns, Waiting, type WaitOptions } from "../wait.js";
 import {
   type Address,
   type Argument,
+  type Call,
   CODE,
   errorOf,
   type FunctionName,
@@ -31,7 +32,7 @@ export class Endpoint {
   /** Opens one by a function that gives a handle. */
   static async opened(name: FunctionName, address: string, ...args: Argument[]): Promise<[Threads, Address]> {
     const all = await threads();
-    const { given, error } = await all.call(name, [address, ...args]);
+    const { given, error } = await all.call([[name, address, ...args]]);
     if (error !== undefined) throw errorOf(error, address);
     return [all, given[0] as Address];
   }
@@ -42,13 +43,13 @@ export class Endpoint {
   }
 
   /** Calls a function that does not wait. */
-  async here(name: FunctionName, args: readonly Argument[]): Promise<Outcome> {
-    return this.#checked(await this.#turn(() => this.library.call(name, args)));
+  async here(...call: Call): Promise<Outcome> {
+    return this.#checked(await this.#turn(() => this.library.call(...call)));
   }
 
-  /** Calls a function that may wait. `kept` is memory that it reads. */
-  async elsewhere(name: FunctionName, args: readonly Argument[], kept?: unknown): Promise<Outcome> {
-    return this.#checked(await this.#turn(() => this.threads.call(name, args, kept)));
+  /** Calls functions that may wait; the first error is thrown. `kept` is memory that they read. */
+  async elsewhere(calls: readonly Call[], kept: unknown): Promise<Outcome> {
+    return this.#checked(await this.#turn(() => this.threads.call(calls, kept)));
   }
 
   /**
@@ -58,7 +59,7 @@ export class Endpoint {
   wait<T>(
     options: WaitOptions,
     what: string,
-    [name, ...args]: [FunctionName, ...Argument[]],
+    call: Call,
     read: (outcome: Outcome) => T,
     missed: () => { readonly value: T } | undefined = () => undefined,
     miss: (value: T) => void = () => {},
@@ -78,8 +79,8 @@ export class Endpoint {
         waiting.resolve(earlier.value);
         return;
       }
-      let outcome = this.library.call(name, [...args, 0]);
-      if (outcome.error?.code === CODE.DEADLINE) outcome = await this.threads.wait(name, args, stop);
+      let outcome = this.library.call(...call, 0);
+      if (outcome.error?.code === CODE.DEADLINE) outcome = await this.threads.wait(call, stop);
       // It was given up.
       if (outcome.error?.code === CODE.DEADLINE) return;
       const value = read(this.#checked(outcome));
@@ -98,7 +99,7 @@ export class Endpoint {
 
   /** Ends the use of it by a function that may wait. */
   async finish(name: FunctionName, reason: string): Promise<void> {
-    const outcome = await this.close(reason, () => this.threads.call(name, [this.handle]));
+    const outcome = await this.close(reason, () => this.threads.call([[name, this.handle]]));
     if (outcome !== undefined) this.#checked(outcome);
   }
 

@@ -46,5 +46,5 @@ export function detach(buffer: ArrayBuffer & { transfer?(): ArrayBuffer }): void
 }
 
 function giveBack({ library, message }: Loan): void {
-  library.call("message_return", [message]);
+  library.call("message_return", message);
 }

@@ -49,6 +49,9 @@ export type Address = bigint;
 /** What goes into a function. All of it may be sent to another thread. */
 export type Argument = Address | number | string | NativeOptions;
 
+/** A function, and what goes into it. */
+export type Call = readonly [FunctionName, ...Argument[]];
+
 /** What came of calling a function. */
 export interface Outcome {
   /** What it returned. */
@@ -176,7 +179,7 @@ export class Library {
   }
 
   /** Calls a function, on this thread. */
-  call(name: FunctionName, args: readonly Argument[]): Outcome {
+  call(...[name, ...args]: Call): Outcome {
     const { gives = 0, fails }: Signature = SIGNATURES[name];
     const given = Array.from({ length: gives }, () => [null] as [Address | null]);
     const error = {} as NativeError;

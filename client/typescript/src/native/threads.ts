@@ -4,16 +4,16 @@
  */
 
 import { Worker } from "node:worker_threads";
-import { type Argument, type FunctionName, Library, type Outcome } from "./library.js";
+import { type Call, Library, type Outcome } from "./library.js";
 
 export interface Job {
-  readonly name: FunctionName;
-  readonly args: readonly Argument[];
+  /** One after the other, and the rest too when one fails: the outcome is that of the first that fails, or of the last. */
+  readonly calls: readonly Call[];
   /**
-   * The function takes a timeout as its last argument, and is called again until what it waits for is there, or this
-   * is not 0 any more.
+   * Each takes a timeout as its last argument, and is repeated until what it waits for is there, or this is not 0
+   * any more.
    */
-  readonly stop?: Int32Array | undefined;
+  readonly stop?: Int32Array;
 }
 
 /** So many are kept while there is nothing for them to do. */
@@ -42,19 +42,22 @@ export class Threads {
     });
   }
 
-  /** Calls a function on another thread. `kept` is memory that it reads, which stays where it is until then. */
-  async call(name: FunctionName, args: readonly Argument[], kept?: unknown): Promise<Outcome> {
+  /**
+   * Calls functions on another thread, one after the other. `kept` is memory that they read, which stays where it is
+   * until then.
+   */
+  async call(calls: readonly Call[], kept?: unknown): Promise<Outcome> {
     this.#endless++;
     try {
-      return await this.#run({ name, args }, kept);
+      return await this.#run({ calls }, kept);
     } finally {
       this.#endless--;
     }
   }
 
   /** Calls a function that takes a timeout, until it has what it waits for or `stop` is not 0 any more. */
-  wait(name: FunctionName, args: readonly Argument[], stop: Int32Array): Promise<Outcome> {
-    return this.#run({ name, args, stop });
+  wait(call: Call, stop: Int32Array): Promise<Outcome> {
+    return this.#run({ calls: [call], stop });
   }
 
   #run(job: Job, kept?: unknown): Promise<Outcome> {
