@@ -39,10 +39,13 @@ export class Disconnected extends ShipmateError {
   }
 }
 
-/** There was no answer within the time allowed. The call was cancelled, at the server too. */
+/** There was no answer within the time allowed, and the call was cancelled, at the server too; or no message. */
 export class Deadline extends ShipmateError {
-  constructor(readonly millis: number) {
-    super(`no answer within ${millis} ms: the call was cancelled`);
+  constructor(
+    readonly millis: number,
+    text = `no answer within ${millis} ms: the call was cancelled`,
+  ) {
+    super(text);
   }
 }
 

@@ -5,6 +5,7 @@
  * little-endian), padding to a full word, and the segments.
  */
 
+import { LimitError } from "./errors.js";
 import type { Limits } from "./limits.js";
 import type { Message } from "./serial.js";
 
@@ -43,17 +44,12 @@ export class FrameDecoder {
     const first = this.#peek(4);
     if (first === undefined) return undefined;
     const count = first.getUint32(0, true) + 1;
-    if (count > this.limits.segmentsMax) {
-      throw new FrameError(`a frame of ${count} segments, and at most ${this.limits.segmentsMax} are accepted`);
-    }
-    const tableBytes = (4 + 4 * count + 7) & ~7;
+    checkCount(count, this.limits);
+    const tableBytes = tableBytesOf(count);
     if (this.#buffered < tableBytes) return undefined;
     const table = new DataView(this.#take(tableBytes).buffer);
     const lengths = Array.from({ length: count }, (_, index) => table.getUint32(4 + 4 * index, true) * 8);
-    const bytes = tableBytes + sum(lengths);
-    if (bytes > this.limits.frameBytesMax) {
-      throw new FrameError(`a frame of ${bytes} bytes, and at most ${this.limits.frameBytesMax} are accepted`);
-    }
+    checkBytes(tableBytes + sum(lengths), this.limits);
     return lengths;
   }
 
@@ -85,21 +81,55 @@ export class FrameDecoder {
   }
 }
 
-/** A frame, in parts that are written one after the other: the table, and the segments in place. */
-export function encodeFrame(message: Message): Uint8Array[] {
+/** What was built, in place: each segment as far as it is used. */
+export function segmentsOf(message: Message): Uint8Array<ArrayBuffer>[] {
   // Makes the first segment, if nothing was built yet.
   message.getSegment(0);
-  const { segments } = message._capnp;
-  const table = new DataView(new ArrayBuffer((4 + 4 * segments.length + 7) & ~7));
-  table.setUint32(0, segments.length - 1, true);
-  for (const [index, segment] of segments.entries()) table.setUint32(4 + 4 * index, segment.byteLength / 8, true);
-  const bodies = segments.map((segment) => new Uint8Array(segment.buffer, 0, segment.byteLength));
-  return [new Uint8Array(table.buffer), ...bodies];
+  return message._capnp.segments.map(({ buffer, byteLength }) => new Uint8Array(buffer as ArrayBuffer, 0, byteLength));
 }
 
-/** How long a frame is. */
-export function frameBytes(parts: readonly Uint8Array[]): number {
-  return parts.reduce((bytes, part) => bytes + part.byteLength, 0);
+/** A frame, in parts that are written one after the other: the table, and the segments in place. */
+export function encodeFrame(message: Message): Uint8Array[] {
+  const segments = segmentsOf(message);
+  const table = new DataView(new ArrayBuffer(tableBytesOf(segments.length)));
+  table.setUint32(0, segments.length - 1, true);
+  for (const [index, segment] of segments.entries()) table.setUint32(4 + 4 * index, segment.byteLength / 8, true);
+  return [new Uint8Array(table.buffer), ...segments];
+}
+
+/** @throws {LimitError} when a frame of so many bytes may not be sent. */
+export function checkSent(bytes: number, { frameBytesMax }: Limits): void {
+  if (bytes > frameBytesMax) {
+    throw new LimitError("frameBytesMax", frameBytesMax, bytes, "split it, or raise the limit on both sides");
+  }
+}
+
+/** @throws {FrameError} for the segments of a message that came otherwise, and is larger than allowed. */
+export function checkReceived(segments: readonly ArrayBuffer[], limits: Limits): void {
+  checkCount(segments.length, limits);
+  checkBytes(frameBytes(segments), limits);
+}
+
+function checkCount(segments: number, { segmentsMax }: Limits): void {
+  if (segments > segmentsMax) {
+    throw new FrameError(`a frame of ${segments} segments, and at most ${segmentsMax} are accepted`);
+  }
+}
+
+function checkBytes(bytes: number, { frameBytesMax }: Limits): void {
+  if (bytes > frameBytesMax) {
+    throw new FrameError(`a frame of ${bytes} bytes, and at most ${frameBytesMax} are accepted`);
+  }
+}
+
+/** How long the frame of these segments is. */
+export function frameBytes(segments: readonly { readonly byteLength: number }[]): number {
+  return tableBytesOf(segments.length) + sum(segments.map(({ byteLength }) => byteLength));
+}
+
+/** How long the table of so many segments is, with its padding. */
+function tableBytesOf(segments: number): number {
+  return (4 + 4 * segments + 7) & ~7;
 }
 
 function sum(numbers: readonly number[]): number {

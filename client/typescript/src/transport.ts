@@ -11,7 +11,7 @@ import {
 } from "node:net";
 import { type Address, formatAddress } from "./address.js";
 import { asError, ShipmateError, Unreachable } from "./errors.js";
-import { connectNative } from "./native.js";
+import { connectNative } from "./native/connect.js";
 
 /** Connects. */
 export async function openStream(address: Address, timeoutMillis: number): Promise<Socket> {
@@ -31,7 +31,7 @@ export async function openStream(address: Address, timeoutMillis: number): Promi
 /** Listens; gives the server and its address with the port that was chosen. */
 export async function openServer(address: Address): Promise<{ server: Server; address: Address }> {
   if (!isNodes(address)) {
-    throw new ShipmateError(`this package listens at tcp: and unix:/path only, and not at ${formatAddress(address)}`);
+    throw new ShipmateError(`this package serves at tcp: and unix:/path only, and not at ${formatAddress(address)}`);
   }
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MILLIS });
   server.listen(place(address));
@@ -43,8 +43,8 @@ export async function openServer(address: Address): Promise<{ server: Server; ad
 
 const KEEPALIVE_MILLIS = 30_000;
 
-/** Node's own. It is none for `unix:@name`: Node fills such names up with zeros, so that it finds only its own. */
-function isNodes(address: Address): address is Address & { transport: "tcp" | "unix" } {
+/** Whether an address is Node's own. It is none for `unix:@name`: Node fills such names up with zeros, so that it finds only its own. */
+export function isNodes(address: Address): address is Address & { transport: "tcp" | "unix" } {
   return address.transport === "tcp" || (address.transport === "unix" && !address.path.startsWith("@"));
 }
 

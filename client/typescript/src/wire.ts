@@ -1,8 +1,8 @@
 /** Frames over a connected stream: a socket, or one end of a pair in memory. */
 
 import type { Duplex } from "node:stream";
-import { asError, Disconnected, LimitError } from "./errors.js";
-import { encodeFrame, FrameDecoder, FrameError, frameBytes } from "./frame.js";
+import { asError, Disconnected } from "./errors.js";
+import { checkSent, encodeFrame, FrameDecoder, FrameError, frameBytes } from "./frame.js";
 import type { Limits } from "./limits.js";
 import type { Message } from "./serial.js";
 
@@ -62,11 +62,8 @@ export class FrameSocket {
   send(message: Message, onWritten?: () => void): number {
     if (this.#over !== undefined) throw this.#over;
     const parts = encodeFrame(message);
-    const bytes = frameBytes(parts);
-    const { frameBytesMax } = this.limits;
-    if (bytes > frameBytesMax) {
-      throw new LimitError("frameBytesMax", frameBytesMax, bytes, "split it, or raise the limit on both sides");
-    }
+    const bytes = frameBytes(parts.slice(1));
+    checkSent(bytes, this.limits);
     // All that is sent in one turn is written at once.
     if (!this.#corked) {
       this.#corked = true;

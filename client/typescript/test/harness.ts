@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
+import { Duplex, type Readable } from "node:stream";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -151,4 +151,39 @@ export async function errorOf(failing: PromiseLike<unknown>): Promise<unknown> {
 /** Waits until something is so; the time limit of the test ends it. */
 export async function until(what: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await what())) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+/** Two ends of a stream in memory, as `duplexPair` of Node 20.17 and later gives. */
+export function streamPair(): [Duplex, Duplex] {
+  const near = new End();
+  const far = new End();
+  near.other = far;
+  far.other = near;
+  return [near, far];
+}
+
+class End extends Duplex {
+  other: End | undefined;
+  #isRead: (() => void) | undefined;
+
+  override _read(): void {
+    const isRead = this.#isRead;
+    this.#isRead = undefined;
+    isRead?.();
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    if (this.other === undefined) return;
+    if (chunk.length === 0) {
+      process.nextTick(done);
+      return;
+    }
+    this.other.#isRead = done;
+    this.other.push(chunk);
+  }
+
+  override _final(done: () => void): void {
+    this.other?.on("end", done);
+    this.other?.push(null);
+  }
 }

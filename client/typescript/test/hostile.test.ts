@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
-import { duplexPair } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { Message } from "capnp-es/capnp/rpc";
 import { Connection, connect, Disconnected, MessageListener, Sender, serve } from "shipmate";
@@ -11,7 +10,7 @@ import { Conformance, type Conformance$Server } from "../samples/schema/conforma
 import { Record } from "../samples/schema/record.js";
 import { encodeFrame } from "../src/frame.js";
 import { MessageBuilder } from "../src/serial.js";
-import { errorOf, folder } from "./harness.js";
+import { errorOf, folder, streamPair } from "./harness.js";
 
 const TIMEOUT = { timeout: 60_000 };
 
@@ -94,7 +93,7 @@ test("bytes that change at random", TIMEOUT, async () => {
   for (let round = 0; round < 400; round++) {
     const frames = Buffer.concat([...LIES.slice(4).map(([, bytes]) => bytes), GOOD]);
     for (let changes = random(8); changes >= 0; changes--) frames[random(frames.length)] = random(256);
-    const [near, far] = duplexPair();
+    const [near, far] = streamPair();
     const connection = new Connection(near, service);
     const call = connection.bootstrap(Conformance).hang();
     far.resume();

@@ -1,7 +1,6 @@
 /** The RPC of both sides, over a pair of streams in memory. */
 
 import assert from "node:assert/strict";
-import { duplexPair } from "node:stream";
 import { type TestContext, test } from "node:test";
 import {
   Connection,
@@ -23,13 +22,13 @@ import {
 } from "../samples/schema/conformance.js";
 import { Shipmate, type Shipmate$Server } from "../samples/schema/shipmate.js";
 import { Unusual, Unusual_Inner, type Unusual_Inner$Server, type Unusual$Server } from "./generated/unusual.js";
-import { errorOf, Shipmated, until } from "./harness.js";
+import { errorOf, Shipmated, streamPair, until } from "./harness.js";
 
 const TIMEOUT = { timeout: 60_000 };
 
 /** A client's side and a server's side; both are closed after the test. */
 function pair(t: TestContext, options: ConnectionOptions, clientOptions: ConnectionOptions = {}) {
-  const [near, far] = duplexPair();
+  const [near, far] = streamPair();
   const connections = { client: new Connection(near, clientOptions), server: new Connection(far, options) };
   t.after(() => Promise.all([connections.client.close(), connections.server.close()]));
   return connections;
@@ -313,7 +312,7 @@ test("a peer that does not read its answers is not read either", TIMEOUT, async 
       return { data: new Uint8Array(bytes) };
     },
   };
-  const [near, far] = duplexPair();
+  const [near, far] = streamPair();
   const server = new Connection(far, unusual(big));
   const client = new Connection(near);
   t.after(() => Promise.all([client.close(), server.close()]));

@@ -1,6 +1,6 @@
 /** What generated code builds on: references to objects with the methods of their interface, and calls. */
 
-import { asError, Deadline } from "../errors.js";
+import { asError } from "../errors.js";
 import type { Fill } from "../fill.js";
 import {
   type Pointer,
@@ -9,6 +9,7 @@ import {
   type Struct,
   type StructCtor,
 } from "../serial.js";
+import { watch } from "../wait.js";
 import { type Answer, FailedAnswer, type Path } from "./answer.js";
 import { type Capability, capabilityAt } from "./capability.js";
 import type { InterfaceType } from "./interface.js";
@@ -86,7 +87,7 @@ export class Call<R extends Struct> implements Promise<R> {
 
   constructor(answer: Answer, Results: StructCtor<R>, options?: CallOptions) {
     this.#answer = answer;
-    const stopWatching = watch(answer, options);
+    const stopWatching = watch(options ?? {}, (error) => answer.cancel(error));
     this.#results = answer.results.then((payload) => payload.read(Results)).finally(stopWatching);
     // Who only pipelines on the call does not look at its results.
     this.#results.catch(() => {});
@@ -136,19 +137,4 @@ export class Pipeline {
 /** The capability in a field of the type `AnyPointer` or `Capability`, as an interface that it is known to have. */
 export function capability<C extends Client, S extends object>(at: Pointer | Pipeline, type: InterfaceType<C, S>): C {
   return new type.Client(at instanceof SerialPointer ? capabilityAt(at) : at.capability());
-}
-
-/** Cancels a call when its time is over or its signal says so. Gives what ends that. */
-function watch(answer: Answer, options: CallOptions | undefined): () => void {
-  const { deadlineMillis, signal } = options ?? {};
-  const onAbort = () => answer.cancel(asError(signal?.reason));
-  signal?.addEventListener("abort", onAbort, { once: true });
-  const timer =
-    deadlineMillis === undefined
-      ? undefined
-      : setTimeout(() => answer.cancel(new Deadline(deadlineMillis)), deadlineMillis);
-  return () => {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
-  };
 }
