@@ -47,7 +47,7 @@ func (a *loanArena[address]) Allocate(
 		// The first of the others would have the number of the loan: it is filled up, and never shown.
 		hidden, at, err := a.beyond(0, message, nil)
 		if err == nil {
-			hidden, at, err = a.beyond(capnp.Size(cap(hidden.Data())), message, hidden)
+			_, at, err = a.beyond(capnp.Size(cap(hidden.Data())), message, hidden)
 		}
 		if err != nil {
 			return nil, at, err

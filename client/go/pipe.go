@@ -66,8 +66,8 @@ func (p *pipe) Close() error {
 		// this would fail as long as nobody waits.
 		if waker, wakeErr := os.OpenFile(p.path, os.O_RDWR|syscall.O_NONBLOCK, 0); wakeErr == nil {
 			p.opening.Lock()
-			p.opening.Unlock() //nolint:staticcheck // Until it has seen that.
 			waker.Close()
+			p.opening.Unlock()
 		}
 		err = p.remove()
 	})
