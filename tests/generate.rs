@@ -304,7 +304,7 @@ async fn go_packages_compile() {
     let module = Path::new(ROOT).join("client/go");
     let text = std::fs::read_to_string(module.join("go.mod")).unwrap();
     if on_path("go").is_none() {
-        return not_tried("Go", "Go 1.26");
+        return not_tried("Go", "Go 1.24");
     }
     let project = Project::new(&SCHEMAS);
     let (_, rest) = text.split_once('\n').unwrap();

@@ -52,7 +52,7 @@ const LANGUAGES: [Language; 6] = [
     Language { name: "rust", title: "Rust", passed: "test result: ok. 1 passed", tool: ("cargo", "Rust") },
     Language { name: "python", title: "Python", passed: "\nRan 2 tests in ", tool: ("python3", "python3-venv") },
     Language { name: "typescript", title: "TypeScript", passed: "# pass 2\n# fail 0\n", tool: ("npm", "Node.js 20") },
-    Language { name: "go", title: "Go", passed: "ok  \texample.com/ahoy-there\t", tool: ("go", "Go 1.26") },
+    Language { name: "go", title: "Go", passed: "ok  \texample.com/ahoy-there\t", tool: ("go", "Go 1.24") },
     Language {
         name: "cpp",
         title: "C++",
@@ -138,7 +138,7 @@ async fn a_tool_that_is_missing_is_named() {
         ("test", "cargo is not found: install Rust"),
         ("python/client", "python3 is not found: install Python 3.11 or later"),
         ("typescript/client", "node is not found: install Node.js 20 or later"),
-        ("go/client", "go is not found: install Go 1.26 or later"),
+        ("go/client", "go is not found: install Go 1.24 or later"),
         ("cpp/client", "cmake is not found: install C++17, CMake and Cap'n Proto"),
         ("java/client", "javac is not found: install a JDK 17 or later, and Maven"),
     ] {

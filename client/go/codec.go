@@ -32,6 +32,11 @@ type codec struct {
 	encoder *capnp.Encoder
 	decoder *capnp.Decoder
 
+	ending
+}
+
+// An ending is why a stream ended: the first reason of all that there are.
+type ending struct {
 	mutex sync.Mutex
 	why   error
 }
@@ -55,8 +60,7 @@ func (c *codec) Encode(message *capnp.Message) error {
 		return err
 	}
 	if size > MessageBytesMax {
-		return fmt.Errorf("shipmate: a message of %d bytes is too large: send at most %d, or a stream of parts",
-			size, MessageBytesMax)
+		return tooLarge(size)
 	}
 	if err := c.encoder.Encode(message); err != nil {
 		// Part of it may have been written, after which nothing can follow.
@@ -67,13 +71,21 @@ func (c *codec) Encode(message *capnp.Message) error {
 
 // Decode reads a message. Its error is [io.EOF], bare, at the end of the stream.
 func (c *codec) Decode() (*capnp.Message, error) {
+	message, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	if err := admit(message); err != nil {
+		return nil, c.end(lost("the peer broke the protocol", err))
+	}
+	return message, nil
+}
+
+// read reads a message that is not admitted yet.
+func (c *codec) read() (*capnp.Message, error) {
 	message, err := c.decoder.Decode()
 	switch {
 	case err == nil:
-		message.TraverseLimit = readBytesMax
-		if err := checkPointers(message); err != nil {
-			return nil, c.end(lost("the peer broke the protocol", err))
-		}
 		return message, nil
 	case err == io.EOF:
 		c.end(lost("the peer closed it", err))
@@ -87,23 +99,43 @@ func (c *codec) Decode() (*capnp.Message, error) {
 	}
 }
 
+// admit makes a message of a peer one that can be read without harm.
+func admit(message *capnp.Message) error {
+	message.TraverseLimit = readBytesMax
+	return checkPointers(message)
+}
+
+func tooLarge(size uint64) error {
+	return fmt.Errorf("shipmate: a message of %d bytes is too large: send at most %d, or a stream of parts",
+		size, MessageBytesMax)
+}
+
+func (c *codec) next() (received, error) {
+	message, err := c.read()
+	return received{message: message}, err
+}
+
+func (c *codec) finish() error { return c.Close() }
+
+func (c *codec) abandon() { _ = c.Close() }
+
 // Close closes the stream.
 func (c *codec) Close() error { return c.stream.Close() }
 
 // end notes why the stream ended, if it is the first to know, and gives back the first reason.
-func (c *codec) end(why error) error {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	if c.why == nil {
-		c.why = why
+func (e *ending) end(why error) error {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	if e.why == nil {
+		e.why = why
 	}
-	return c.why
+	return e.why
 }
 
-func (c *codec) err() error {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	return c.why
+func (e *ending) err() error {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	return e.why
 }
 
 func isOfTheSystem(err error) bool {

@@ -2,7 +2,6 @@ package shipmate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -26,7 +25,11 @@ type Conn struct {
 // Its error is an [*AddressError], [ErrUnreachable], or [errors.ErrUnsupported] where the transport needs
 // libshipmate and that is not there.
 func Connect(ctx context.Context, address string) (*Conn, error) {
-	conn, err := dial(ctx, address)
+	parsed, err := ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dial(ctx, parsed)
 	if err != nil {
 		return nil, err
 	}
@@ -66,25 +69,22 @@ func (c *Conn) Err() error {
 }
 
 // dial gives a connected socket.
-func dial(ctx context.Context, text string) (net.Conn, error) {
-	address, err := ParseAddress(text)
-	if err != nil {
-		return nil, err
-	}
+func dial(ctx context.Context, address Address) (net.Conn, error) {
 	ctx, cancel := withDefaultTimeout(ctx)
 	defer cancel()
-	var conn net.Conn
-	switch address.Transport {
-	case "tcp", "unix":
-		var dialer net.Dialer
-		conn, err = dialer.DialContext(ctx, address.Transport, address.Place)
-	default:
-		conn, err = dialNative(ctx, address)
+	if address.Transport != "tcp" && address.Transport != "unix" {
+		return dialNative(ctx, address)
 	}
-	if err == nil || isOurs(err) || errors.Is(err, errors.ErrUnsupported) {
-		return conn, err
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, address.Transport, address.Place)
+	if err != nil {
+		return nil, unreachable(address, err)
 	}
-	return nil, fmt.Errorf("%w at %v: %w", ErrUnreachable, address, err)
+	return conn, nil
+}
+
+func unreachable(address Address, err error) error {
+	return fmt.Errorf("%w at %v: %w", ErrUnreachable, address, err)
 }
 
 func withDefaultTimeout(ctx context.Context) (context.Context, context.CancelFunc) {

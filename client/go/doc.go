@@ -22,4 +22,5 @@
 // them; those that come straight from generated code become so by [ErrorOf].
 package shipmate
 
+//go:generate cp ../../ffi/include/shipmate.h .
 //go:generate go run ./cmd/shipmate-generate -out schema ../../schema

@@ -24,14 +24,16 @@ func TestAPeerWhoseBytesAreDamaged(t *testing.T) {
 	atOnce := make(chan struct{}, 8)
 	for trial := range uint64(400) {
 		atOnce <- struct{}{}
-		trials.Go(func() {
+		trials.Add(1)
+		go func() {
+			defer trials.Done()
 			defer func() { <-atOnce }()
 			random := rand.New(rand.NewPCG(seed, trial))
 			address := peer(t, func(client net.Conn) {
 				damage(client, behind, random)
 			})
 			tryEverything(t, address)
-		})
+		}()
 	}
 	trials.Wait()
 }
@@ -117,13 +119,15 @@ func TestAPromiseThatIsResolvedTwiceWhileItIsCalled(t *testing.T) {
 		conn, service := connect(t, address)
 		var callers sync.WaitGroup
 		for range 8 {
-			callers.Go(func() {
+			callers.Add(1)
+			go func() {
+				defer callers.Done()
 				for conn.Err() == nil {
 					ctx, cancel := context.WithTimeout(context.Background(), 20*time.Microsecond)
 					_ = echo(ctx, service, "Ahoy!")
 					cancel()
 				}
-			})
+			}()
 		}
 		callers.Wait()
 		expect(t, "the connection", conn.Err(), shipmate.ErrDisconnected)

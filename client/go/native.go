@@ -4,26 +4,9 @@ package shipmate
 
 /*
 #cgo LDFLAGS: -ldl
-#include <dlfcn.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-
-// As in shipmate.h, of which this is all that is needed.
-struct shipmate_error {
-	int code, os_error;
-	char message[504];
-};
-struct shipmate_options {
-	size_t size;
-	uint32_t connect_timeout_ms, spin_us, mode, reserved;
-};
-typedef int connect_function(const char *, const struct shipmate_options *, struct shipmate_error *);
-
-static int call_connect(void *function, const char *address, uint32_t timeout_ms, struct shipmate_error *error) {
-	struct shipmate_options options = {sizeof options, timeout_ms, 0, 0, 0};
-	return ((connect_function *)function)(address, &options, error);
-}
+#include "native_library.h"
+#include "shipmate.h"
 */
 import "C"
 
@@ -31,114 +14,136 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"math"
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 	"unsafe"
-)
-
-// Of enum shipmate_error_code.
-const (
-	nativeAddress      = 1
-	nativeUnreachable  = 2
-	nativeDisconnected = 5
-	nativeDeadline     = 7
 )
 
 // dialNative connects through libshipmate, whose thread carries the far end of the socket over the
 // transport.
 func dialNative(ctx context.Context, address Address) (net.Conn, error) {
-	function, err := nativeConnect()
-	if err != nil {
-		return nil, fmt.Errorf("%v: %w", address, err)
-	}
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan result, 1)
+	return openNative(ctx, address, options{},
+		func(text *C.char, options *C.struct_shipmate_options, failure *C.struct_shipmate_error) (net.Conn, error) {
+			socket := C.shipmate_connect(text, options, failure)
+			if socket < 0 {
+				return nil, errFailed
+			}
+			file := os.NewFile(uintptr(socket), address.String())
+			defer file.Close() // FileConn has a copy.
+			return net.FileConn(file)
+		},
+		func(conn net.Conn) { conn.Close() })
+}
+
+// The library says why.
+var errFailed = errors.New("see the failure")
+
+// An opener calls a function that opens something at an address.
+type opener[R any] func(*C.char, *C.struct_shipmate_options, *C.struct_shipmate_error) (R, error)
+
+// openNative opens what takes time to open, and until the context is over.
+func openNative[R any](
+	ctx context.Context, address Address, given options, open opener[R], discard func(R),
+) (R, error) {
+	ctx, cancel := withDefaultTimeout(ctx)
+	defer cancel()
+	done := make(chan outcome[R], 1)
 	go func() {
-		conn, err := callNative(ctx, function, address)
-		done <- result{conn, err}
+		deadline, _ := ctx.Deadline()
+		result, err := openNativeNow(address, given, max(time.Until(deadline), time.Millisecond), open)
+		done <- outcome[R]{result, err}
 	}()
 	select {
-	case result := <-done:
-		return result.conn, result.err
+	case done := <-done:
+		return done.result, done.err
 	case <-ctx.Done():
-		// The call ends soon after the deadline that it has too.
+		// It ends soon after the deadline that it has too.
 		go func() {
 			if late := <-done; late.err == nil {
-				late.conn.Close()
+				discard(late.result)
 			}
 		}()
-		return nil, ctx.Err()
+		var none R
+		return none, unreachable(address, ctx.Err())
 	}
 }
 
-func callNative(ctx context.Context, function unsafe.Pointer, address Address) (net.Conn, error) {
-	timeout := connectTimeout
-	if deadline, has := ctx.Deadline(); has {
-		timeout = max(time.Until(deadline), time.Millisecond)
+// openNativeNow opens what takes no time, or no more than this; 0 stands for the library's own.
+func openNativeNow[R any](
+	address Address, given options, timeout time.Duration, open opener[R],
+) (result R, err error) {
+	if err := loadLibrary(); err != nil {
+		return result, fmt.Errorf("%v: %w", address, err)
+	}
+	if given.tier < TierCopy || given.tier > TierTrusted {
+		return result, errors.New("shipmate: a tier is TierCopy, TierSealed or TierTrusted")
 	}
 	text := C.CString(address.String())
 	defer C.free(unsafe.Pointer(text))
+	options := C.struct_shipmate_options{
+		size:               C.sizeof_struct_shipmate_options,
+		connect_timeout_ms: C.uint32_t(min(timeout.Milliseconds(), math.MaxInt32)),
+		spin_us:            C.uint32_t(min(max(given.spin.Microseconds(), 0), math.MaxInt32)),
+		tier:               [...]C.uint32_t{C.SHIPMATE_TIER_COPY, C.SHIPMATE_TIER_SEALED, C.SHIPMATE_TIER_TRUSTED}[given.tier],
+	}
 	var failure C.struct_shipmate_error
-	socket := C.call_connect(function, text, C.uint32_t(min(timeout.Milliseconds(), 1<<31)), &failure)
-	if socket < 0 {
-		message := errors.New(C.GoString(&failure.message[0]))
-		switch failure.code {
-		case nativeAddress:
-			return nil, &AddressError{Given: address.String(), Expected: message.Error()}
-		case nativeUnreachable, nativeDeadline:
-			return nil, fmt.Errorf("%w: %w", ErrUnreachable, message)
-		case nativeDisconnected:
-			return nil, lost("while connecting", message)
-		default:
-			return nil, message
-		}
+	result, err = open(text, &options, &failure)
+	if err == errFailed {
+		err = errorOfOpening(address, &failure)
 	}
-	file := os.NewFile(uintptr(socket), address.String())
-	defer file.Close() // FileConn has a copy.
-	conn, err := net.FileConn(file)
-	if err != nil {
-		return nil, err
-	}
-	return carried{conn.(*net.UnixConn)}, nil
+	return result, err
 }
 
-// A carried connection has its far end in this process, at a thread of the library.
-type carried struct{ *net.UnixConn }
-
-// finish waits until the peer has taken everything and closed. A Go program ends without the library's
-// knowing, and with it the thread that has still something to carry.
-func (c carried) finish() error {
-	if err := c.CloseWrite(); err != nil {
-		return err
+func errorOfOpening(address Address, failure *C.struct_shipmate_error) error {
+	message := textOf(failure)
+	switch failure.code {
+	case C.SHIPMATE_ERROR_ADDRESS:
+		return &AddressError{Given: address.String(), Expected: message.Error()}
+	case C.SHIPMATE_ERROR_UNREACHABLE, C.SHIPMATE_ERROR_DEADLINE:
+		return fmt.Errorf("%w: %w", ErrUnreachable, message)
+	case C.SHIPMATE_ERROR_ADDRESS_IN_USE:
+		return fmt.Errorf("%w: %w", syscall.EADDRINUSE, message)
+	default:
+		return errorOfUsing(failure)
 	}
-	_, err := io.Copy(io.Discard, c)
-	return err
 }
 
-// nativeConnect finds the library's function, once.
-var nativeConnect = sync.OnceValues(func() (unsafe.Pointer, error) {
+// errorOfUsing is of what was opened.
+func errorOfUsing(failure *C.struct_shipmate_error) error {
+	message := textOf(failure)
+	switch failure.code {
+	case C.SHIPMATE_ERROR_DISCONNECTED:
+		return lost("the peer is gone", message)
+	case C.SHIPMATE_ERROR_PROTOCOL:
+		return lost("the peer broke the protocol", message)
+	case C.SHIPMATE_ERROR_DEADLINE:
+		return fmt.Errorf("%w: %w", ErrDeadline, message)
+	case C.SHIPMATE_ERROR_OS:
+		return fmt.Errorf("shipmate: %w (%w)", message, syscall.Errno(failure.os_error))
+	default:
+		return fmt.Errorf("shipmate: %w", message)
+	}
+}
+
+func textOf(failure *C.struct_shipmate_error) error {
+	return errors.New(C.GoString(&failure.message[0]))
+}
+
+// loadLibrary finds the library, once.
+var loadLibrary = sync.OnceValue(func() error {
 	name := os.Getenv("SHIPMATE_LIBRARY")
 	if name == "" {
 		name = "libshipmate.so"
 	}
-	library := C.CString(name)
-	defer C.free(unsafe.Pointer(library))
-	symbol := C.CString("shipmate_connect")
-	defer C.free(unsafe.Pointer(symbol))
-	handle := C.dlopen(library, C.RTLD_NOW|C.RTLD_LOCAL)
-	if handle == nil {
-		return nil, fmt.Errorf("%w without libshipmate: install it, or name its file in SHIPMATE_LIBRARY (%s)",
-			errors.ErrUnsupported, C.GoString(C.dlerror()))
+	path := C.CString(name)
+	defer C.free(unsafe.Pointer(path))
+	if wrong := C.load_shipmate(path); wrong != nil {
+		return fmt.Errorf("%w without libshipmate: install it, or name its file in SHIPMATE_LIBRARY (%s: %s)",
+			errors.ErrUnsupported, name, C.GoString(wrong))
 	}
-	function := C.dlsym(handle, symbol)
-	if function == nil {
-		return nil, fmt.Errorf("%w: %s is not libshipmate: it has no shipmate_connect", errors.ErrUnsupported, name)
-	}
-	return function, nil
+	return nil
 })

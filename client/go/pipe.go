@@ -19,6 +19,8 @@ type pipe struct {
 	isOurs bool
 	closed atomic.Bool
 	once   sync.Once
+	// Held while a writer is waited for.
+	opening sync.Mutex
 }
 
 // makePipe makes the pipe if it is missing, and will then remove it when it is closed.
@@ -37,8 +39,10 @@ func makePipe(path string) (*pipe, error) {
 	return &pipe{path: path, isOurs: err == nil}, nil
 }
 
-// openToRead waits for a writer.
-func (p *pipe) openToRead() (*os.File, error) {
+// accept waits for a writer.
+func (p *pipe) accept() (source, error) {
+	p.opening.Lock()
+	defer p.opening.Unlock()
 	if p.closed.Load() {
 		return nil, net.ErrClosed
 	}
@@ -47,16 +51,23 @@ func (p *pipe) openToRead() (*os.File, error) {
 		file.Close()
 		return nil, net.ErrClosed
 	}
-	return file, err
+	if err != nil {
+		return nil, err
+	}
+	return newCodec(file), nil
 }
 
-func (p *pipe) close() error {
+// Close ends an accept that waits.
+func (p *pipe) Close() error {
 	err := net.ErrClosed
 	p.once.Do(func() {
 		p.closed.Store(true)
-		// Who waits for a writer sees one come and go.
-		if waker, wakeErr := os.OpenFile(p.path, os.O_WRONLY|syscall.O_NONBLOCK, 0); wakeErr == nil {
+		// Who waits for a writer, or is about to, sees one come and go. It opens both ends: with the one alone
+		// this would fail as long as nobody waits.
+		if waker, wakeErr := os.OpenFile(p.path, os.O_RDWR|syscall.O_NONBLOCK, 0); wakeErr == nil {
+			p.opening.Lock()
 			waker.Close()
+			p.opening.Unlock()
 		}
 		err = p.remove()
 	})
@@ -96,7 +107,7 @@ func openPipeToWrite(ctx context.Context, path string) (*os.File, error) {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			_ = made.close()
+			_ = made.Close()
 			return nil, fmt.Errorf("%w at pipe:%s: nobody reads it: %w", ErrUnreachable, path, ctx.Err())
 		}
 	}
