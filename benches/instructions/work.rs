@@ -30,15 +30,18 @@ pub(crate) enum Work {
 }
 
 const LARGE: usize = 1 << 20;
+/// Its memory is taken as it arrives.
+const HUGE: usize = 16 << 20;
 
 impl Work {
-    pub(crate) const ALL: [Work; 8] = [
+    pub(crate) const ALL: [Work; 9] = [
         Work::Call { in_flight: 1 },
         Work::Call { in_flight: 64 },
         Work::Echo { bytes: LARGE },
         Work::Message { bytes: 16 },
         Work::Alone,
         Work::Message { bytes: LARGE },
+        Work::Message { bytes: HUGE },
         Work::Loan,
         Work::Lent,
     ];
@@ -49,6 +52,7 @@ impl Work {
             Work::Call { .. } => "call-64-in-flight",
             Work::Echo { .. } => "echo-1-MiB",
             Work::Message { bytes: LARGE } => "message-1-MiB",
+            Work::Message { bytes: HUGE } => "message-16-MiB",
             Work::Message { .. } => "message-16-B",
             Work::Alone => "message-alone",
             Work::Loan => "message-1-MiB-loan",
@@ -65,6 +69,7 @@ impl Work {
         match self {
             Work::Call { .. } => 64 * 30,
             Work::Message { bytes: 16 } => 20_000,
+            Work::Message { bytes: HUGE } => 8,
             Work::Alone | Work::Lent => 2_000,
             Work::Echo { .. } | Work::Message { .. } | Work::Loan => 64,
         }
@@ -77,6 +82,7 @@ impl Work {
         let (sockets, tiers) = match (network, self) {
             (Network::Stock, Work::Call { .. } | Work::Echo { .. }) => (sockets, &[][..]),
             (Network::Stock, _) => (&[][..], &[][..]),
+            (_, Work::Message { bytes: HUGE }) => (&sockets[1..2], &[][..]),
             (_, Work::Loan | Work::Lent) => (&[][..], &tiers[1..]),
             (_, Work::Echo { .. } | Work::Message { bytes: LARGE }) => (sockets, tiers),
             _ => (sockets, &tiers[..1]),

@@ -2,21 +2,24 @@
 
 use std::collections::VecDeque;
 
-use capnp::Word;
+use bytes::BufMut;
+use bytes::buf::Limit;
 
+use super::memory::Aligned;
 use super::{Frame, InPlace, Several, WORD_BYTES};
 use crate::{Error, Limits, Result};
 
-/// Memory for a frame is taken at once up to this, and doubled from there as its bytes arrive: a peer
+/// Memory for a frame is taken at once up to this, and from there so many times as much as its bytes arrive: a peer
 /// that announces much and sends nothing costs nothing. The page more is for what is around a payload of
-/// a round size.
+/// a round size. Growing less at a time would copy more: 15 MiB of 16, if it were doubled.
 const FIRST_ALLOCATION_BYTES: usize = (1 << 20) + (4 << 10);
+const GROWTH: usize = 4;
 
 /// A frame with at least this much missing is worth reading straight into its own memory.
 const DIRECT_READ_BYTES: usize = 4 << 10;
 
 /// A segment of at least this much may come in place.
-const IN_PLACE_WORDS: usize = (32 << 10) / WORD_BYTES;
+const IN_PLACE_BYTES: usize = 32 << 10;
 
 /// Takes the bytes of a stream as they come and gives the frames that they make.
 ///
@@ -39,10 +42,11 @@ enum State {
 }
 
 struct Body {
-    words: Vec<Word>,
-    filled_bytes: usize,
-    /// Of those that are to be in `words`.
-    total_words: usize,
+    memory: Aligned,
+    /// What there is memory for now.
+    room_bytes: usize,
+    /// Of those that are to be in `memory`.
+    total_bytes: usize,
     ends: Vec<usize>,
     elsewhere: Vec<(usize, InPlace)>,
 }
@@ -50,7 +54,8 @@ struct Body {
 /// What a complete segment table says.
 struct Table {
     bytes: usize,
-    total_words: usize,
+    total_bytes: usize,
+    /// Where each segment ends, in bytes; nothing for a single one.
     ends: Vec<usize>,
 }
 
@@ -94,30 +99,31 @@ impl Decoder {
     /// Takes the next bytes of the stream, all of them.
     pub fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && self.error.is_none() {
-            if let Err(error) = self.step(&mut bytes) {
+            if !self.take_usual(&mut bytes)
+                && let Err(error) = self.step(&mut bytes)
+            {
                 self.error = Some(error);
             }
         }
     }
 
-    /// Where the next bytes of the stream may be put without a copy, when a large frame is on its way.
-    /// [`filled`](Self::filled) says how many were.
-    pub fn space(&mut self) -> Option<&mut [u8]> {
+    /// Where the next bytes of the stream may be put without a copy, when a large frame is on its way. Call
+    /// [`filled`](Self::filled) once some were.
+    pub fn space(&mut self) -> Option<Limit<&mut Vec<u8>>> {
         let State::Body(body) = &mut self.state else { return None };
         if self.error.is_some() || body.missing_bytes() < DIRECT_READ_BYTES {
             return None;
         }
         body.grow();
-        Some(&mut Word::words_to_bytes_mut(&mut body.words)[body.filled_bytes..])
+        let room = body.room_bytes - body.memory.len();
+        Some(body.memory.rest().limit(room))
     }
 
     /// How many bytes the next segment has, if it is large and none of it is here yet. It may be given to
     /// [`put_in_place`](Self::put_in_place).
     pub(super) fn next_segment(&self) -> Option<usize> {
         match &self.state {
-            State::Body(body) if self.in_place && self.error.is_none() => {
-                body.next_large().map(|(_, words)| words * WORD_BYTES)
-            }
+            State::Body(body) if self.in_place && self.error.is_none() => body.next_large().map(|(_, bytes)| bytes),
             _ => None,
         }
     }
@@ -130,12 +136,9 @@ impl Decoder {
         }
     }
 
-    /// Says that the first `count` bytes of [`space`](Self::space) were filled.
-    pub fn filled(&mut self, count: usize) {
-        if let State::Body(body) = &mut self.state {
-            body.filled_bytes += count;
-            self.finish_body();
-        }
+    /// Says that bytes were put into [`space`](Self::space).
+    pub fn filled(&mut self) {
+        self.finish_body();
     }
 
     /// Takes the end of the stream: an error, after the last frame, unless it falls between two frames.
@@ -146,12 +149,27 @@ impl Decoder {
                 State::Table(bytes) => format!("the stream ends after {} bytes of a segment table", bytes.len()),
                 State::Body(body) => format!(
                     "the stream ends after {} of the {} bytes of a message",
-                    body.filled_bytes,
-                    body.total_words * WORD_BYTES
+                    body.memory.len(),
+                    body.total_bytes
                 ),
             };
             self.error = Some(Error::Protocol { what });
         }
+    }
+
+    /// Takes the usual frame: small, of one segment, and here as a whole. Of small messages nearly all are.
+    fn take_usual(&mut self, bytes: &mut &[u8]) -> bool {
+        let at_boundary = matches!(&self.state, State::Table(partial) if partial.is_empty());
+        let Some((table, rest)) = bytes.split_first_chunk().filter(|_| at_boundary) else { return false };
+        let table = u64::from_le_bytes(*table);
+        let (segments, body_bytes) = (table as u32, (table >> 32) as usize * WORD_BYTES);
+        if segments != 0 || body_bytes >= IN_PLACE_BYTES || WORD_BYTES + body_bytes > self.frame_bytes_max {
+            return false;
+        }
+        let Some((body, rest)) = rest.split_at_checked(body_bytes) else { return false };
+        self.ready.push_back(Frame { memory: Aligned::of(body), several: None });
+        *bytes = rest;
+        true
     }
 
     fn step(&mut self, bytes: &mut &[u8]) -> Result<()> {
@@ -204,32 +222,20 @@ impl Decoder {
             1 => Vec::new(),
             _ => lengths
                 .scan(0, |end, words| {
-                    *end += words as usize;
+                    *end += words as usize * WORD_BYTES;
                     Some(*end)
                 })
                 .collect(),
         };
-        Ok(Some(Table { bytes: table_bytes, total_words: total_words as usize, ends }))
+        Ok(Some(Table { bytes: table_bytes, total_bytes: total_words as usize * WORD_BYTES, ends }))
     }
 
     fn begin_body(&mut self, table: Table, bytes: &mut &[u8]) {
-        let Table { total_words, ends, .. } = table;
-        // The usual frame: small, of one segment, and here as a whole.
-        if ends.is_empty()
-            && total_words < IN_PLACE_WORDS
-            && let Some((body, rest)) = bytes.split_at_checked(total_words * WORD_BYTES)
-        {
-            let mut words = Word::allocate_zeroed_vec(total_words);
-            Word::words_to_bytes_mut(&mut words).copy_from_slice(body);
-            *bytes = rest;
-            self.state = State::Table(Vec::new());
-            self.ready.push_back(Frame { words, start: 0, several: None });
-            return;
-        }
-        let words = Vec::new();
-        let mut body = Body { words, filled_bytes: 0, total_words, ends, elsewhere: Vec::new() };
-        let first_words = if self.in_place { body.words_before_large() } else { usize::MAX };
-        body.words = Word::allocate_zeroed_vec(first_words.min(body.first_words()));
+        let Table { total_bytes, ends, .. } = table;
+        let mut body = Body { memory: Aligned::default(), room_bytes: 0, total_bytes, ends, elsewhere: Vec::new() };
+        let before_large = if self.in_place { body.bytes_before_large() } else { usize::MAX };
+        // Even for no bytes: what lies nowhere is not aligned.
+        body.make_room(before_large.min(body.first_bytes()));
         body.take(bytes);
         self.state = State::Body(body);
         self.finish_body();
@@ -239,54 +245,55 @@ impl Decoder {
         if matches!(&self.state, State::Body(body) if body.missing_bytes() == 0)
             && let State::Body(body) = std::mem::replace(&mut self.state, State::Table(Vec::new()))
         {
-            let Body { words, ends, elsewhere, .. } = body;
-            self.ready.push_back(Frame { words, start: 0, several: Several::boxed(ends, elsewhere) });
+            let Body { memory, ends, elsewhere, .. } = body;
+            self.ready.push_back(Frame { memory, several: Several::boxed(ends, elsewhere) });
         }
     }
 }
 
 impl Frame {
     /// A frame that is here as a whole, its segment table first.
-    pub(crate) fn whole(words: Vec<Word>, limits: &Limits) -> Result<Frame> {
-        let bytes = Word::words_to_bytes(&words);
-        let table = Decoder::new(limits).parse_table(bytes)?;
-        match table.filter(|table| table.bytes + table.total_words * WORD_BYTES == bytes.len()) {
+    pub(crate) fn whole(mut memory: Aligned, limits: &Limits) -> Result<Frame> {
+        let table = Decoder::new(limits).parse_table(&memory)?;
+        match table.filter(|table| table.bytes + table.total_bytes == memory.len()) {
             Some(Table { bytes, ends, .. }) => {
-                let start = bytes / WORD_BYTES;
-                let ends = ends.into_iter().map(|end| start + end).collect();
-                Ok(Frame { words, start, several: Several::boxed(ends, Vec::new()) })
+                memory.skip(bytes);
+                Ok(Frame { memory, several: Several::boxed(ends, Vec::new()) })
             }
-            None => Err(Error::Protocol { what: format!("{} bytes that are not one frame", bytes.len()) }),
+            None => Err(Error::Protocol { what: format!("{} bytes that are not one frame", memory.len()) }),
         }
     }
 }
 
 impl Body {
     fn missing_bytes(&self) -> usize {
-        self.total_words * WORD_BYTES - self.filled_bytes
+        self.total_bytes - self.memory.len()
     }
 
-    /// How many words to take memory for at first.
-    fn first_words(&self) -> usize {
-        self.total_words.min(FIRST_ALLOCATION_BYTES / WORD_BYTES)
+    /// How much to take memory for at first.
+    fn first_bytes(&self) -> usize {
+        self.total_bytes.min(FIRST_ALLOCATION_BYTES)
     }
 
-    /// Makes room for more bytes when what was allocated is full.
+    /// Makes room for more bytes when there is none.
     fn grow(&mut self) {
-        let allocated = self.words.len();
-        if self.filled_bytes == allocated * WORD_BYTES && allocated < self.total_words {
-            let words = (allocated * 2).max(self.first_words()).min(self.total_words);
-            let mut grown = Word::allocate_zeroed_vec(words);
-            grown[..allocated].copy_from_slice(&self.words);
-            self.words = grown;
+        if self.memory.len() == self.room_bytes && self.room_bytes < self.total_bytes {
+            self.make_room((self.room_bytes * GROWTH).max(self.first_bytes()).min(self.total_bytes));
         }
     }
 
-    /// How many words there are before the first large segment.
-    fn words_before_large(&self) -> usize {
+    fn make_room(&mut self, bytes: usize) {
+        let mut memory = Aligned::with_room(bytes);
+        memory.rest().extend_from_slice(&self.memory);
+        self.memory = memory;
+        self.room_bytes = bytes;
+    }
+
+    /// How many bytes there are before the first large segment.
+    fn bytes_before_large(&self) -> usize {
         let mut start = 0;
-        for end in self.ends.iter().copied().chain([self.total_words]) {
-            if end - start >= IN_PLACE_WORDS {
+        for end in self.ends.iter().copied().chain([self.total_bytes]) {
+            if end - start >= IN_PLACE_BYTES {
                 return start;
             }
             start = end;
@@ -294,38 +301,36 @@ impl Body {
         start
     }
 
-    /// The segment that comes next, if it is large, and its words.
+    /// The segment that comes next, if it is large, and its bytes.
     fn next_large(&self) -> Option<(usize, usize)> {
-        if self.missing_bytes() < IN_PLACE_WORDS * WORD_BYTES || !self.filled_bytes.is_multiple_of(WORD_BYTES) {
+        let start = self.memory.len();
+        if self.missing_bytes() < IN_PLACE_BYTES || !start.is_multiple_of(WORD_BYTES) {
             return None;
         }
-        let start = self.filled_bytes / WORD_BYTES;
         // Segments that are empty, or elsewhere, end where they start.
         let id = self.ends.partition_point(|end| *end <= start);
         let starts_here = start == if id == 0 { 0 } else { self.ends[id - 1] };
-        let words = self.ends.get(id).copied().unwrap_or(self.total_words) - start;
-        (starts_here && words >= IN_PLACE_WORDS).then_some((id, words))
+        let bytes = self.ends.get(id).copied().unwrap_or(self.total_bytes) - start;
+        (starts_here && bytes >= IN_PLACE_BYTES).then_some((id, bytes))
     }
 
-    fn put_in_place(&mut self, bytes: InPlace) {
-        let Some((id, words)) = self.next_large() else { return };
-        debug_assert_eq!((*bytes).as_ref().len(), words * WORD_BYTES);
+    fn put_in_place(&mut self, segment: InPlace) {
+        let Some((id, bytes)) = self.next_large() else { return };
+        debug_assert_eq!((*segment).as_ref().len(), bytes);
         if self.ends.is_empty() {
-            self.ends.push(self.total_words);
+            self.ends.push(self.total_bytes);
         }
-        self.ends[id..].iter_mut().for_each(|end| *end -= words);
-        self.total_words -= words;
-        self.elsewhere.push((id, bytes));
+        self.ends[id..].iter_mut().for_each(|end| *end -= bytes);
+        self.total_bytes -= bytes;
+        self.elsewhere.push((id, segment));
     }
 
     /// Takes from `bytes` what belongs to this frame.
     fn take(&mut self, bytes: &mut &[u8]) {
         while self.missing_bytes() > 0 && !bytes.is_empty() {
             self.grow();
-            let space = &mut Word::words_to_bytes_mut(&mut self.words)[self.filled_bytes..];
-            let count = space.len().min(bytes.len());
-            space[..count].copy_from_slice(&bytes[..count]);
-            self.filled_bytes += count;
+            let count = (self.room_bytes - self.memory.len()).min(bytes.len());
+            self.memory.rest().extend_from_slice(&bytes[..count]);
             *bytes = &bytes[count..];
         }
     }
@@ -338,6 +343,7 @@ fn limit(limit: &'static str, allowed: usize, seen: u64) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use capnp::Word;
     use capnp::message::{Builder, HeapAllocator, ReaderSegments};
     use capnp::serialize;
     use proptest::prelude::*;
@@ -376,7 +382,9 @@ mod tests {
                 let frame = decoder.next_frame().unwrap().unwrap();
                 prop_assert_eq!(frame.len(), segments.len());
                 for (id, words) in segments.iter().enumerate() {
-                    prop_assert_eq!(frame.get_segment(id as u32).unwrap(), Word::words_to_bytes(words));
+                    let segment = frame.get_segment(id as u32).unwrap();
+                    prop_assert_eq!(segment, Word::words_to_bytes(words));
+                    prop_assert!(segment.as_ptr().addr().is_multiple_of(WORD_BYTES));
                 }
             }
             prop_assert!(decoder.next_frame().is_none());
@@ -386,18 +394,13 @@ mod tests {
         #[test]
         fn a_frame_that_is_here_as_a_whole(segments in any_segments()) {
             let framed = framed(&segments);
-            let words = |framed: &[u8]| {
-                let mut words = Word::allocate_zeroed_vec(framed.len() / 8);
-                Word::words_to_bytes_mut(&mut words).copy_from_slice(framed);
-                words
-            };
-            let frame = Frame::whole(words(&framed), &Limits::DEFAULT).unwrap();
+            let frame = Frame::whole(Aligned::of(&framed), &Limits::DEFAULT).unwrap();
             prop_assert_eq!(frame.len(), segments.len());
             for (id, segment) in segments.iter().enumerate() {
                 prop_assert_eq!(frame.get_segment(id as u32).unwrap(), Word::words_to_bytes(segment));
             }
-            prop_assert!(Frame::whole(words(&framed[..framed.len() - 8]), &Limits::DEFAULT).is_err());
-            prop_assert!(Frame::whole(words(&[&framed[..], &[0; 8]].concat()), &Limits::DEFAULT).is_err());
+            prop_assert!(Frame::whole(Aligned::of(&framed[..framed.len() - 8]), &Limits::DEFAULT).is_err());
+            prop_assert!(Frame::whole(Aligned::of(&[&framed[..], &[0; 8]].concat()), &Limits::DEFAULT).is_err());
         }
 
         /// Random bytes are refused or make frames, and never take more memory than they are long.
@@ -408,7 +411,7 @@ mod tests {
             decoder.end();
             while let Some(Ok(_)) = decoder.next_frame() {}
             if let State::Body(body) = &decoder.state {
-                prop_assert!(body.words.len() * WORD_BYTES <= FIRST_ALLOCATION_BYTES);
+                prop_assert!(body.room_bytes <= FIRST_ALLOCATION_BYTES);
             }
         }
     }
@@ -421,11 +424,11 @@ mod tests {
         let mut decoder = Decoder::new(&Limits::DEFAULT);
         decoder.push(&stream[..100]);
         let mut at = 100;
-        while let Some(space) = decoder.space() {
-            let count = space.len().min(stream.len() - at).min(50_000);
-            assert!(space.len() <= 2 * at.max(FIRST_ALLOCATION_BYTES), "memory runs ahead of the bytes");
-            space[..count].copy_from_slice(&stream[at..at + count]);
-            decoder.filled(count);
+        while let Some(mut space) = decoder.space() {
+            let count = space.remaining_mut().min(stream.len() - at).min(50_000);
+            assert!(space.remaining_mut() <= GROWTH * at.max(FIRST_ALLOCATION_BYTES), "memory runs ahead of the bytes");
+            space.put_slice(&stream[at..at + count]);
+            decoder.filled();
             at += count;
         }
         decoder.push(&stream[at..]);

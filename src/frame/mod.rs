@@ -14,6 +14,7 @@
 //! [`FrameWriter`] put it on the two halves of a [`Stream`](crate::transport::Stream).
 
 mod decode;
+mod memory;
 mod read;
 mod write;
 
@@ -21,6 +22,7 @@ use capnp::Word;
 use capnp::message::{ReaderOptions, ReaderSegments};
 
 pub use decode::Decoder;
+pub(crate) use memory::Aligned;
 pub use read::FrameReader;
 pub use write::{FrameWriter, Segments};
 
@@ -33,16 +35,14 @@ pub(crate) const WORD_BYTES: usize = 8;
 /// words, so that it is read in place. Large ones may lie where the peer has put them, over shared memory,
 /// and go back to it when the frame is dropped.
 pub struct Frame {
-    words: Vec<Word>,
-    /// Where the first segment starts: before it there may be the segment table.
-    start: usize,
-    /// `None` for the usual frame, of one segment, which is all of `words` from `start` on.
+    memory: Aligned,
+    /// `None` for the usual frame, of one segment, which is all of `memory`.
     several: Option<Box<Several>>,
 }
 
 /// The segments of a frame that has several of them, or any that lies elsewhere.
 struct Several {
-    /// Where each ends, in words.
+    /// Where each ends, in bytes.
     ends: Vec<usize>,
     /// Those that lie elsewhere, by their ids; they are empty by `ends`.
     elsewhere: Vec<(usize, InPlace)>,
@@ -54,21 +54,22 @@ impl Several {
         (!ends.is_empty()).then(|| Box::new(Several { ends, elsewhere }))
     }
 
-    /// The segment with this id; the first of those that lie in `words` is from `start` on.
-    fn segment<'a>(&'a self, id: usize, words: &'a [Word], start: usize) -> Option<&'a [u8]> {
+    /// The segment with this id, which lies in `memory` unless it is elsewhere.
+    fn segment<'a>(&'a self, id: usize, memory: &'a [u8]) -> Option<&'a [u8]> {
         let end = *self.ends.get(id)?;
         if let Some((_, bytes)) = self.elsewhere.iter().find(|(elsewhere, _)| *elsewhere == id) {
             return Some((**bytes).as_ref());
         }
-        let start = if id == 0 { start } else { self.ends[id - 1] };
-        Some(Word::words_to_bytes(&words[start..end]))
+        let start = if id == 0 { 0 } else { self.ends[id - 1] };
+        // Even one that is empty is aligned, which `memory` need not be if all are.
+        Some(if start == end { Word::words_to_bytes(&[]) } else { &memory[start..end] })
     }
 }
 
 impl Frame {
     /// What it holds of memory.
     pub fn bytes(&self) -> usize {
-        size_of::<Frame>() + self.words.len() * WORD_BYTES + self.bytes_elsewhere()
+        size_of::<Frame>() + self.memory.len() + self.bytes_elsewhere()
     }
 
     /// How many of its segments are read where the peer has put them.
@@ -86,8 +87,9 @@ impl Frame {
 
     /// Makes a Cap'n Proto reader of it, with bounds on how much may be traversed and how deep: a hostile
     /// message can point at the same place many times, and so be far larger to walk than to send.
+    #[inline]
     pub fn into_reader(self, limits: &Limits) -> capnp::message::Reader<Frame> {
-        let words = self.words.len() + self.bytes_elsewhere() / WORD_BYTES;
+        let words = (self.memory.len() + self.bytes_elsewhere()) / WORD_BYTES;
         let traversal_words = (words * TRAVERSALS_MAX).max(TRAVERSAL_WORDS_MIN);
         let options = ReaderOptions {
             traversal_limit_in_words: Some(traversal_words),
@@ -107,8 +109,8 @@ impl ReaderSegments for Frame {
     #[inline]
     fn get_segment(&self, id: u32) -> Option<&[u8]> {
         match &self.several {
-            Some(several) => several.segment(id as usize, &self.words, self.start),
-            None if id == 0 => Some(Word::words_to_bytes(&self.words[self.start..])),
+            Some(several) => several.segment(id as usize, &self.memory),
+            None if id == 0 => Some(&self.memory),
             None => None,
         }
     }

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 use super::{Decoder, Frame};
 use crate::transport::ReadHalf;
@@ -84,11 +85,9 @@ impl FrameReader {
             return Poll::Ready(Ok(bytes));
         }
         let half = std::pin::Pin::new(&mut self.half);
-        if let Some(space) = self.decoder.space() {
-            let mut buffer = ReadBuf::new(space);
-            ready!(half.poll_read(cx, &mut buffer))?;
-            let count = buffer.filled().len();
-            self.decoder.filled(count);
+        if let Some(mut space) = self.decoder.space() {
+            let count = ready!(poll_read_buf(half, cx, &mut space))?;
+            self.decoder.filled();
             return Poll::Ready(Ok(count));
         }
         SCRATCH.with_borrow_mut(|scratch| {

@@ -14,6 +14,7 @@ use capnp::message::{Allocator, Builder};
 use tokio::io::AsyncWrite;
 
 use super::WORD_BYTES;
+use super::memory::Stage;
 use crate::transport::WriteHalf;
 use crate::transport::half::{Arena, Lease};
 
@@ -52,9 +53,11 @@ impl<M: Segments> Segments for Rc<M> {
 }
 
 /// Queues messages, held as `M`, and writes them: all that are queued together go out in one vectored
-/// write.
+/// write. Before them go the frames that were written in place.
 pub struct FrameWriter<M> {
     half: WriteHalf,
+    /// What was written in place where the transport has no memory for that.
+    stage: Stage,
     queue: VecDeque<Queued<M>>,
     /// In the queue and not yet written, in bytes.
     queued_bytes: usize,
@@ -84,7 +87,7 @@ enum Piece {
 impl<M: Segments + Unpin> FrameWriter<M> {
     /// Writes to this half.
     pub fn new(half: WriteHalf) -> Self {
-        FrameWriter { half, queue: VecDeque::new(), queued_bytes: 0, written_bytes: 0 }
+        FrameWriter { half, stage: Stage::default(), queue: VecDeque::new(), queued_bytes: 0, written_bytes: 0 }
     }
 
     /// Memory for a message that is to be written here, where the transport has its own.
@@ -106,16 +109,17 @@ impl<M: Segments + Unpin> FrameWriter<M> {
         most: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> io::Result<Option<Result<(), E>>> {
-        match self.queue.is_empty() {
-            true => self.half.write_in_place(most, fill),
+        match &self.half {
             // It would go before those that are queued.
-            false => Ok(None),
+            _ if !self.queue.is_empty() => Ok(None),
+            half if half.has_memory() => self.half.write_in_place(most, fill),
+            _ => Ok(self.stage.put(most, fill)),
         }
     }
 
     /// How much the peer does not see before a flush, in bytes.
     pub(crate) fn unflushed_bytes(&self) -> usize {
-        self.queued_bytes + self.half.unflushed_bytes()
+        self.queued_bytes + self.stage.len() + self.half.unflushed_bytes()
     }
 
     /// Queues a message. It is written by [`poll_flush`](Self::poll_flush). Gives how many bytes it takes.
@@ -145,6 +149,7 @@ impl<M: Segments + Unpin> FrameWriter<M> {
 
     /// Drops what is queued.
     pub fn clear(&mut self) {
+        self.stage.clear();
         self.queue.clear();
         self.queued_bytes = 0;
         self.written_bytes = 0;
@@ -152,12 +157,13 @@ impl<M: Segments + Unpin> FrameWriter<M> {
 
     /// Writes until the queue is empty.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.stage.len() > 0 {
+            let count = ready!(Pin::new(&mut self.half).poll_write(cx, self.stage.bytes()))?;
+            self.stage.advance(some(count)?);
+        }
         while !self.queue.is_empty() {
             let count = ready!(SCRATCH.with_borrow_mut(|gathered| self.poll_write_once(cx, gathered)))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.advance(count);
+            self.advance(some(count)?);
         }
         Pin::new(&mut self.half).poll_flush(cx)
     }
@@ -200,6 +206,11 @@ impl<M: Segments + Unpin> FrameWriter<M> {
             self.queue.pop_front();
         }
     }
+}
+
+/// How much a write took, which is not nothing.
+fn some(count: usize) -> io::Result<usize> {
+    if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(count) }
 }
 
 impl Gathered {
@@ -258,9 +269,11 @@ impl Gathered {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::pin::pin;
 
     use capnp::message::HeapAllocator;
+    use capnp::serialize;
     use futures::FutureExt;
     use proptest::prelude::*;
 
@@ -284,19 +297,31 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is queued, in however many pieces the transport takes it, arrives whole and in order.
+        /// Whatever is queued, or written in place where there is room, in however many pieces the transport takes it,
+        /// arrives whole and in order.
         #[test]
-        fn what_is_queued_arrives(payloads in prop::collection::vec((0usize..9000, 1u32..600), 1..60)) {
+        fn what_is_queued_arrives(
+            payloads in prop::collection::vec((0usize..9000, 1u32..600, any::<bool>()), 1..60),
+        ) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let (ours, theirs) = memory::pair();
                 let mut writer = FrameWriter::new(ours.writer);
                 let mut reader = FrameReader::new(theirs.reader, &Limits::DEFAULT);
-                for (index, (length, words)) in payloads.iter().enumerate() {
-                    writer.push(message(&vec![index as u8; *length], *words));
+                for (index, (length, words, in_place)) in payloads.iter().enumerate() {
+                    let message = message(&vec![index as u8; *length], *words);
+                    let frame = serialize::write_message_to_words(&message);
+                    let fill = |space: &mut [u8]| {
+                        space.copy_from_slice(&frame);
+                        Ok::<_, Infallible>(frame.len())
+                    };
+                    let written = if *in_place { writer.write_in_place(frame.len(), fill).unwrap() } else { None };
+                    if written.is_none() {
+                        writer.push(message);
+                    }
                 }
                 let mut flush = pin!(writer.flush().fuse());
-                for (index, (length, _)) in payloads.iter().enumerate() {
+                for (index, (length, ..)) in payloads.iter().enumerate() {
                     let frame = loop {
                         futures::select_biased! {
                             flushed = flush => flushed.unwrap(),

@@ -86,7 +86,7 @@ impl<T: Owned> Sender<T> {
     /// Builds a message and puts it into the queue, which is written when it is long, by
     /// [`flush`](Self::flush) or by the next [`send`](Self::send): for many small messages.
     ///
-    /// Over shared memory it is built where it is sent from, if there is room for that now.
+    /// A small one is built where it is sent from, if there is room for that now.
     ///
     /// # Errors
     /// Those of [`send`](Self::send).
@@ -154,7 +154,7 @@ impl<T: Owned> Sender<T> {
         self.send_outgoing(Outgoing::Segments(segments)).await
     }
 
-    /// Builds a small message in the transport's memory, if there is room. It may outgrow that.
+    /// Builds a small message in memory that it is sent from, if there is room. It may outgrow that.
     fn build_in_place(
         &mut self,
         bytes: usize,
@@ -188,8 +188,8 @@ impl<T: Owned> Sender<T> {
         match arena {
             Some(arena) => Draft::Shared(Builder::new(arena)),
             None => {
-                let heap = HeapAllocator::new().first_segment_words(words(HEAP_SEGMENT_BYTES_MAX));
-                Draft::Heap(Builder::new(heap))
+                let most = if bytes > HEAP_SEGMENT_BYTES_MAX { LARGE_SEGMENT_BYTES } else { bytes };
+                Draft::Heap(Builder::new(HeapAllocator::new().first_segment_words(words(most))))
             }
         }
     }
@@ -328,4 +328,7 @@ impl Draft {
 const QUEUE_BYTES: usize = 64 << 10;
 /// First segments are no larger than this, whatever the last messages took.
 const HEAP_SEGMENT_BYTES_MAX: usize = 512 << 10;
+/// Of a larger one on the heap, most is one value, as a rule: that gets a segment of its own, which has its size, and
+/// a first one that is as large would be cleared for the little that is beside it.
+const LARGE_SEGMENT_BYTES: usize = 16 << 10;
 const SHARED_SEGMENT_BYTES_MAX: usize = 8 << 20;

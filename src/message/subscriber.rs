@@ -3,12 +3,11 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use capnp::Word;
 use capnp::message::TypedReader;
 use capnp::traits::Owned;
 
 use super::{Policy, publisher};
-use crate::frame::Frame;
+use crate::frame::{Aligned, Frame};
 use crate::transport::shm;
 use crate::{Address, Error, Limits, Result};
 
@@ -79,8 +78,8 @@ impl<T: Owned> Subscriber<T> {
     pub async fn recv(&mut self) -> Result<Option<TypedReader<Frame, T>>> {
         let frame_bytes_max = self.limits.frame_bytes_max;
         let copied = self.subscriber.next(|bytes| Copied::with_room(bytes, frame_bytes_max)).await?;
-        let Some(Copied(words)) = copied else { return Ok(None) };
-        let frame = Frame::whole(words, &self.limits)?;
+        let Some(Copied(frame)) = copied else { return Ok(None) };
+        let frame = Frame::whole(frame, &self.limits)?;
         Ok(Some(frame.into_reader(&self.limits).into_typed()))
     }
 
@@ -91,7 +90,7 @@ impl<T: Owned> Subscriber<T> {
     }
 }
 
-struct Copied(Vec<Word>);
+struct Copied(Aligned);
 
 impl Copied {
     fn with_room(bytes: usize, most: usize) -> Result<Self> {
@@ -107,12 +106,12 @@ impl Copied {
                 advice: "send less at a time, or raise the limit of the subscriber",
             });
         }
-        Ok(Copied(Word::allocate_zeroed_vec(bytes / 8)))
+        Ok(Copied(Aligned::zeroed(bytes)))
     }
 }
 
 impl AsMut<[u8]> for Copied {
     fn as_mut(&mut self) -> &mut [u8] {
-        Word::words_to_bytes_mut(&mut self.0)
+        self.0.as_mut()
     }
 }

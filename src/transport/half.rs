@@ -97,6 +97,11 @@ impl WriteHalf {
         self.pool.as_ref().and_then(|pool| pool.lease(bytes, zeroed))
     }
 
+    /// Whether the transport has memory of its own for what is sent.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.pool.is_some()
+    }
+
     /// Lets `fill` write the next bytes of the stream, up to `most`, where they are sent from. It gives how
     /// many there are, or a reason to send none. Where the transport has no such room, or not now, nothing
     /// happens: write them as bytes. What was written goes with the next write, or a flush.
