@@ -137,7 +137,7 @@ async fn a_tool_that_is_missing_is_named() {
         ("run", "cargo is not found: install Rust"),
         ("test", "cargo is not found: install Rust"),
         ("python/client", "python3 is not found: install Python 3.11 or later"),
-        ("typescript/client", "node is not found: install Node.js 20 or later"),
+        ("typescript/client", "node is not found: install Node.js 18.18 or later"),
         ("go/client", "go is not found: install Go 1.24 or later"),
         ("cpp/client", "cmake is not found: install C++17, CMake and Cap'n Proto"),
         ("java/client", "javac is not found: install a JDK 17 or later, and Maven"),

@@ -128,11 +128,16 @@ async fn generator(place: &Path) -> anyhow::Result<Option<PathBuf>> {
     if !text.contains(&format!("{LIBRARY}/capnpc-go")) {
         return Ok(None);
     }
-    let mut command = Command::new("go");
-    command.args(["tool", "-n", "capnpc-go"]).current_dir(module.parent().unwrap_or(place));
-    let path =
-        output(command, &[]).await.with_context(|| format!("find the tool capnpc-go of {}", module.display()))?;
-    Ok(Some(PathBuf::from(String::from_utf8_lossy(&path).trim())))
+    let ask = async || {
+        let mut command = Command::new("go");
+        command.args(["tool", "-n", "capnpc-go"]).current_dir(module.parent().unwrap_or(place));
+        let path = output(command, &[]).await;
+        let path = path.with_context(|| format!("find the tool capnpc-go of {}", module.display()))?;
+        anyhow::Ok(PathBuf::from(String::from_utf8_lossy(&path).trim()))
+    };
+    let built = ask().await?;
+    // Go 1.24 builds it, and says where that was. The second time it says where it is.
+    Ok(Some(if built.exists() { built } else { ask().await? }))
 }
 
 /// What is to be done without a generator.
