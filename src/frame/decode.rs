@@ -109,7 +109,7 @@ impl Decoder {
 
     /// Where the next bytes of the stream may be put without a copy, when a large frame is on its way. Call
     /// [`filled`](Self::filled) once some were.
-    pub fn space(&mut self) -> Option<Limit<&mut Vec<u8>>> {
+    pub(super) fn space(&mut self) -> Option<Limit<&mut Vec<u8>>> {
         let State::Body(body) = &mut self.state else { return None };
         if self.error.is_some() || body.missing_bytes() < DIRECT_READ_BYTES {
             return None;
@@ -137,7 +137,7 @@ impl Decoder {
     }
 
     /// Says that bytes were put into [`space`](Self::space).
-    pub fn filled(&mut self) {
+    pub(super) fn filled(&mut self) {
         self.finish_body();
     }
 
