@@ -164,12 +164,7 @@ func TestMessagesToAndFromTheShipmateProgram(t *testing.T) {
 			if err := sender.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if line := nextLine(t, readLines(lines)); !strings.Contains(line, `"depth"`) || !strings.Contains(line, "-42") {
-				t.Errorf("shipmate recv printed %s", line)
-			}
-			if err := there.Wait(); err != nil {
-				t.Error(err)
-			}
+			expectPrinted(t, there, lines, `"depth"`, "-42")
 
 			listener, back := listen(t, everyPlace(t)[transport])
 			send := program(t, "shipmate", "send", back)

@@ -255,12 +255,7 @@ func TestOneToManyWithTheShipmateProgram(t *testing.T) {
 	if err := publisher.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if line := nextLine(t, readLines(lines)); !strings.Contains(line, `"depth"`) || !strings.Contains(line, "-42") {
-		t.Errorf("shipmate subscribe printed %s", line)
-	}
-	if err := there.Wait(); err != nil {
-		t.Error(err)
-	}
+	expectPrinted(t, there, lines, `"depth"`, "-42")
 
 	address = "shm:" + filepath.Join(t.TempDir(), "records")
 	there = program(t, "shipmate", "publish", address)

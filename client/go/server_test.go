@@ -167,6 +167,20 @@ func nextLine(t *testing.T, lines <-chan string) string {
 	return line
 }
 
+// expectPrinted says that the next line of a program has these parts, and that it ends well.
+func expectPrinted(t *testing.T, there *exec.Cmd, lines io.Reader, parts ...string) {
+	t.Helper()
+	line := nextLine(t, readLines(lines))
+	for _, part := range parts {
+		if !strings.Contains(line, part) {
+			t.Errorf("%s printed %s, without %s", there, line, part)
+		}
+	}
+	if err := there.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 // receive takes from a channel, within the time allowed.
 func receive[T any](t *testing.T, from <-chan T) (T, bool) {
 	t.Helper()

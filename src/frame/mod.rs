@@ -18,7 +18,6 @@ mod memory;
 mod read;
 mod write;
 
-use capnp::Word;
 use capnp::message::{ReaderOptions, ReaderSegments};
 
 pub use decode::Decoder;
@@ -61,8 +60,7 @@ impl Several {
             return Some((**bytes).as_ref());
         }
         let start = if id == 0 { 0 } else { self.ends[id - 1] };
-        // Even one that is empty is aligned, which `memory` need not be if all are.
-        Some(if start == end { Word::words_to_bytes(&[]) } else { &memory[start..end] })
+        Some(&memory[start..end])
     }
 }
 
