@@ -1,19 +1,17 @@
 //! [`Connection`]: one peer, from the first byte to the last.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use capnp::capability::FromClientHook;
-use capnp_rpc::RpcSystem;
 use capnp_rpc::rpc_twoparty_capnp::Side;
 use futures::FutureExt;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::rpc::{Network, Wire};
+use crate::rpc::{Engine, Tables, Wire};
 use crate::transport::{Peer, Stream};
 use crate::{Error, Limits};
 
@@ -69,16 +67,15 @@ impl Connection {
         keepalive: Option<Keepalive>,
     ) -> Self {
         let Stream { reader, writer, peer } = stream;
-        let network = Network::new(reader, writer, side, limits);
-        let wire = network.wire().clone();
-        let mut rpc = RpcSystem::new(Box::new(network), offered);
+        let wire = Rc::new(Wire::new(reader, writer, limits));
+        let engine = Engine::new(wire.clone(), offered);
         let bootstrap = match side {
-            Side::Client => rpc.bootstrap(Side::Server),
+            Side::Client => engine.tables().bootstrap(),
             Side::Server => capnp_rpc::new_broken_cap(capnp::Error::unimplemented(
                 "a server does not ask its clients for a bootstrap capability: take callbacks as parameters".into(),
             )),
         };
-        spawn_local(run(rpc, side, wire.clone(), keepalive));
+        spawn_local(run(engine, wire.clone(), keepalive));
         Connection { shared: Rc::new(Shared { wire, peer, bootstrap }) }
     }
 
@@ -136,24 +133,20 @@ fn closed_here() -> Error {
     Error::disconnected("it was closed on purpose")
 }
 
-/// The engine, polled by one task and asked for a sign of life of the peer by another, never at once.
-type Engine = Rc<RefCell<RpcSystem<Side>>>;
-
 /// Runs the engine until the connection is over. A panic of a service ends it like any other error.
-async fn run(rpc: RpcSystem<Side>, side: Side, wire: Rc<Wire>, keepalive: Option<Keepalive>) {
-    let disconnector = rpc.get_disconnector();
-    let engine: Engine = Rc::new(RefCell::new(rpc));
-    // A task of its own: the engine's is polled for every message, and should do nothing else then.
-    let watching = keepalive.map(|keepalive| spawn_local(watch(engine.clone(), side, wire.clone(), keepalive)));
-    let run = AssertUnwindSafe(poll_fn(|cx| engine.borrow_mut().poll_unpin(cx)));
-    if run.catch_unwind().await.is_err() {
+async fn run(mut engine: Engine, wire: Rc<Wire>, keepalive: Option<Keepalive>) {
+    // Tasks of their own: the engine's is polled for every message, and should do nothing else then.
+    let watching = keepalive.map(|keepalive| spawn_local(watch(engine.tables().clone(), wire.clone(), keepalive)));
+    let driven = wire.clone();
+    let driving = spawn_local(poll_fn(move |cx| driven.poll_drive(cx)));
+    if AssertUnwindSafe(&mut engine).catch_unwind().await.is_err() {
         tracing::error!("a service panicked; its connection is closed, the server goes on");
-        wire.ended(Error::disconnected("a service panicked"));
-        // Fails the calls in flight and tells the peer. The engine is not polled any more after a
-        // panic, so the wire is driven from here.
-        let _ = AssertUnwindSafe(async { disconnector.now_or_never() }).catch_unwind().await;
-        let _ = timeout(PANIC_LINGER, poll_fn(|cx| wire.poll_drive(cx))).await;
+        let error = capnp::Error::disconnected("a service panicked".into());
+        let _ = catch_unwind(AssertUnwindSafe(|| engine.tables().disconnect(error)));
     }
+    // Cancels the calls that are still at work.
+    drop(engine);
+    let _ = driving.await;
     if let Some(watching) = watching {
         watching.abort();
     }
@@ -161,20 +154,14 @@ async fn run(rpc: RpcSystem<Side>, side: Side, wire: Rc<Wire>, keepalive: Option
     wire.finished();
 }
 
-/// How long the last words of a connection may take whose service panicked.
-const PANIC_LINGER: Duration = Duration::from_secs(1);
-
 /// Asks a silent peer for a sign of life, and ends the connection when there is none.
-async fn watch(engine: Engine, side: Side, wire: Rc<Wire>, keepalive: Keepalive) {
+async fn watch(tables: Rc<Tables>, wire: Rc<Wire>, keepalive: Keepalive) {
     let mut watch = Watch { keepalive, asked_at: None };
     loop {
         sleep_until(watch.look_again(&wire)).await;
         match watch.look(&wire) {
             Look::Fine => {}
-            Look::Ask => {
-                let peer = if side == Side::Client { Side::Server } else { Side::Client };
-                drop(engine.borrow_mut().bootstrap::<capnp::capability::Client>(peer));
-            }
+            Look::Ask => drop(tables.bootstrap()),
             Look::Hung(error) => return wire.fail(error),
         }
     }

@@ -192,7 +192,11 @@ impl<M: Segments + Unpin> FrameWriter<M> {
         }
         let mut slices = &mut slices[..gathered.pieces.len()];
         IoSlice::advance_slices(&mut slices, self.written_bytes);
-        Pin::new(&mut self.half).poll_write_vectored(cx, slices)
+        // The kernel has less to do for one piece that says so.
+        match slices {
+            [piece] => Pin::new(&mut self.half).poll_write(cx, piece),
+            pieces => Pin::new(&mut self.half).poll_write_vectored(cx, pieces),
+        }
     }
 
     /// Takes from the queue what was written.

@@ -20,8 +20,8 @@ use capnp::message::{Reader, ReaderSegments};
 use capnp_rpc::rpc_capnp::{cap_descriptor, message, message_target, payload, return_};
 
 use super::kind::Kind;
-use super::message::{Charged, Incoming, Message};
-use crate::frame::{Frame, Segments};
+use super::message::{Charged, Incoming};
+use crate::frame::Frame;
 use crate::{Error, Limits, Result};
 
 /// Beyond this much held back, nothing is read.
@@ -36,17 +36,16 @@ pub(super) struct Gate {
     answers: HashMap<u32, Answer, foldhash::fast::RandomState>,
     /// Of those, the ones without a `Return`.
     in_flight: usize,
-    /// Calls that were cancelled before their `Return`. The engine keeps an entry for each until the
-    /// connection ends, so they count as open answers.
-    cancelled: usize,
     charged: Rc<Charged>,
     held: VecDeque<Held>,
     held_bytes: usize,
     draining: bool,
 }
 
+#[derive(Default)]
 struct Answer {
     returned: bool,
+    finished: bool,
 }
 
 struct Held {
@@ -65,7 +64,6 @@ impl Gate {
             answers_open_max: limits.answers_open_max,
             answers: HashMap::default(),
             in_flight: 0,
-            cancelled: 0,
             charged: Rc::default(),
             held: VecDeque::new(),
             held_bytes: 0,
@@ -129,23 +127,18 @@ impl Gate {
         self.draining = true;
     }
 
-    /// Takes note of a message to the peer. Says whether it was the reply to a call.
-    pub(super) fn sent(&mut self, message: &Message) -> bool {
-        if self.answers.is_empty() {
-            return false;
-        }
-        let kind = Kind::of(message.segments().first().copied().unwrap_or_default(), || message.root());
-        let Ok(Kind::Return { question, finished }) = kind else { return false };
-        let Entry::Occupied(mut entry) = self.answers.entry(question) else { return false };
+    /// Takes note of the reply to a question of the peer; `finished`: no `Finish` will follow it.
+    pub(super) fn replied(&mut self, question: u32, finished: bool) {
+        let Entry::Occupied(mut entry) = self.answers.entry(question) else { return };
         if entry.get().returned {
-            return false;
+            return;
         }
-        entry.get_mut().returned = true;
         self.in_flight -= 1;
-        if finished {
+        if finished || entry.get().finished {
             entry.remove();
+        } else {
+            entry.get_mut().returned = true;
         }
-        true
     }
 
     /// Whether a message may go on that is the first of those that wait.
@@ -169,26 +162,28 @@ impl Gate {
                 charge = Some(self.charged.charge(message.get_segments().bytes()));
                 // A question that is in use already is the engine's to refuse.
                 if let Entry::Vacant(entry) = self.answers.entry(question) {
-                    entry.insert(Answer { returned: false });
+                    entry.insert(Answer::default());
                     self.in_flight += 1;
                 }
                 self.check_answers()?;
             }
             Kind::Finish(question) => {
-                if let Some(answer) = self.answers.remove(&question)
-                    && !answer.returned
-                {
-                    self.in_flight -= 1;
-                    self.cancelled += 1;
+                if let Entry::Occupied(mut entry) = self.answers.entry(question) {
+                    if entry.get().returned {
+                        entry.remove();
+                    } else {
+                        // The engine replies to a call that is cancelled, too.
+                        entry.get_mut().finished = true;
+                    }
                 }
             }
             Kind::Return { .. } | Kind::Release | Kind::Other => {}
         }
-        Ok(Incoming { message, charge })
+        Ok(Incoming { kind, message, charge })
     }
 
     fn check_answers(&self) -> Result<()> {
-        let open = self.answers.len() + self.cancelled;
+        let open = self.answers.len();
         if open <= self.answers_open_max {
             return Ok(());
         }
@@ -196,7 +191,7 @@ impl Gate {
             limit: "answers_open_max",
             allowed: self.answers_open_max as u64,
             seen: open as u64,
-            what: "the peer's unfinished and cancelled calls on one connection",
+            what: "the peer's unfinished calls on one connection",
             advice: "let go of results that are not needed any more, or connect again",
         })
     }

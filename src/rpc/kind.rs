@@ -2,7 +2,7 @@
 
 use capnp_rpc::rpc_capnp::message;
 
-use super::layout::first_words;
+use super::layout::near_struct;
 
 /// What the gate needs to know of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +51,9 @@ impl Kind {
     /// union, and the first word of that. Gives nothing unless both are where they can be seen.
     fn at_a_glance(segment: &[u8]) -> Option<Kind> {
         let (words, _) = segment.as_chunks::<8>();
-        let (tag, first_pointer) = first_words(words, 0)?;
+        let message = near_struct(words, 0)?;
         // The ordinals of `Message` in Cap'n Proto's rpc.capnp.
-        let kind: fn(u64) -> Kind = match tag as u16 {
+        let kind: fn(u64) -> Kind = match message.data(words, 0)? as u16 {
             2 => |word| Kind::Call(word as u32),
             3 => |word| Kind::Return { question: word as u32, finished: word & 1 << 33 != 0 },
             4 => |word| Kind::Finish(word as u32),
@@ -61,8 +61,7 @@ impl Kind {
             8 => |word| Kind::Bootstrap(word as u32),
             _ => return Some(Kind::Other),
         };
-        let (inner, _) = first_words(words, first_pointer?)?;
-        Some(kind(inner))
+        Some(kind(near_struct(words, message.pointer(0)?)?.data(words, 0)?))
     }
 }
 

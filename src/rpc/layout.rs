@@ -1,7 +1,7 @@
 //! Pointers of a message, followed by hand: where the typed readers would cost too much, or do not see what is
 //! to be seen (<https://capnproto.org/encoding.html>).
 //!
-//! [`target`] follows every pointer; [`first_words`] is for each call's messages, and gives up early.
+//! [`target`] follows every pointer; [`near_struct`] is for each call's messages, and gives up early.
 
 /// A word of a message.
 #[derive(Clone, Copy)]
@@ -80,17 +80,36 @@ fn direct(segments: &[&[u8]], pointer: u64, start: Place) -> Option<Target> {
     }
 }
 
-/// The first word of a struct, and where its first pointer is, if it lies whole in the segment of the
-/// pointer to it, which is the word at `at`.
-pub(super) fn first_words(words: &[[u8; 8]], at: usize) -> Option<(u64, Option<usize>)> {
-    let pointer = u64::from_le_bytes(*words.get(at)?);
+/// A struct in the segment of the pointer to it.
+pub(super) struct Near {
+    start: usize,
+    data_words: usize,
+    count: usize,
+}
+
+impl Near {
+    /// A word of its data, if it has it.
+    pub(super) fn data(&self, words: &[[u8; 8]], index: usize) -> Option<u64> {
+        if index < self.data_words { word_at(words, self.start + index) } else { None }
+    }
+
+    /// Where one of its pointers is, if it has it.
+    pub(super) fn pointer(&self, index: usize) -> Option<usize> {
+        (index < self.count).then_some(self.start + self.data_words + index)
+    }
+}
+
+/// The struct to which the pointer at a word leads, if it lies whole in the same segment.
+pub(super) fn near_struct(words: &[[u8; 8]], at: usize) -> Option<Near> {
+    let pointer = word_at(words, at)?;
     let (data_words, count) = sizes(pointer);
     let start = start(pointer, at)?;
-    let pointers_at = start + data_words;
-    if pointer & 3 != 0 || data_words == 0 || pointers_at + count > words.len() {
-        return None;
-    }
-    Some((u64::from_le_bytes(words[start]), (count > 0).then_some(pointers_at)))
+    let whole = pointer & 3 == 0 && pointer != 0 && start + data_words + count <= words.len();
+    whole.then_some(Near { start, data_words, count })
+}
+
+pub(super) fn word_at(words: &[[u8; 8]], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*words.get(at)?))
 }
 
 /// Where what a pointer at this word points to starts, in the same segment.

@@ -1,11 +1,9 @@
 //! What the engine keeps of a reply that was sent: only as much as it reads.
 //!
-//! The engine wants back, from a message that it sends, a message on the heap. It keeps that of a
-//! successful `Return` alone, and reads of it alone the way from the results along pointers to capabilities,
-//! when the peer calls what is not resolved there yet. So a message that lies in shared memory need not stay
-//! for that, nor be copied: a skeleton of it has those pointers and none of the data.
-
-use std::rc::Rc;
+//! The engine keeps a reply that has capabilities until the peer says `Finish`, and reads of it the way from the results
+//! along pointers to those capabilities, when the peer calls what it does not know yet by way of the question. So a
+//! message that lies in shared memory need not stay for that, nor be copied: a skeleton of it has those pointers and
+//! none of the data.
 
 use capnp::any_pointer;
 use capnp::message::{Allocator, Builder, HeapAllocator};
@@ -13,29 +11,12 @@ use capnp::private::layout::{PointerBuilder, StructBuilder, StructSize};
 use capnp::traits::{FromPointerBuilder, ImbueMut};
 use capnp_rpc::rpc_capnp::message;
 
-use super::kind::Kind;
 use super::layout::{Place, Struct, Target, struct_at, target};
 
 /// No message that is received may nest deeper.
 const NESTING_MAX: usize = 64;
 
-thread_local! {
-    /// The skeleton of all messages without capabilities.
-    static EMPTY: Rc<Builder<HeapAllocator>> = Rc::new(results(|_| {}));
-}
-
-/// What the engine may read of a message after it was sent.
-pub(super) fn of_sent<A: Allocator>(sent: &Builder<A>) -> Rc<Builder<HeapAllocator>> {
-    let kind =
-        Kind::of(sent.get_segments_for_output().first().copied().unwrap_or_default(), || sent.get_root_as_reader());
-    match kind {
-        // The engine says that no `Finish` is needed of just those replies that carry no capabilities.
-        Ok(Kind::Return { finished: false, .. }) => Rc::new(of_results(sent)),
-        _ => EMPTY.with(Rc::clone),
-    }
-}
-
-/// The same for a reply that may not have been finished.
+/// What the engine may read of a reply after it was sent.
 pub(super) fn of_results<A: Allocator>(reply: &Builder<A>) -> Builder<HeapAllocator> {
     let segments = reply.get_segments_for_output();
     // Message, Return, Payload, content: each the first pointer of the one before.
@@ -139,7 +120,7 @@ mod tests {
                 let mut capability = results.init_service();
                 capability.set_as_capability(hook());
             });
-            let skeleton = of_sent(&sent);
+            let skeleton = of_results(&sent);
             let found = content(&skeleton, &table).get_pipelined_cap(&[GetPointerField(0)]).unwrap();
             assert_eq!(found.get_ptr(), table[0].as_ref().unwrap().get_ptr(), "{first_words}");
         }
@@ -161,23 +142,13 @@ mod tests {
             data.initn_as::<capnp::data::Builder<'_>>(1 << 20).fill(7);
         });
         use capnp::private::capability::PipelineOp::GetPointerField;
-        let skeleton = of_sent(&sent);
+        let skeleton = of_results(&sent);
         for (path, index) in [(vec![3], 0), (vec![1], 1), (vec![0, 1], 2)] {
             let path: Vec<_> = path.into_iter().map(GetPointerField).collect();
             let found = content(&skeleton, &table).get_pipelined_cap(&path).unwrap();
             assert_eq!(found.get_ptr(), table[index].as_ref().unwrap().get_ptr());
         }
         assert!(skeleton.size_in_words() < 64, "the data was copied");
-    }
-
-    #[test]
-    fn what_has_no_capabilities_shares_one_skeleton() {
-        let mut call = Builder::new_default();
-        call.init_root::<message::Builder<'_>>().init_call().set_question_id(7);
-        let mut done = Builder::new_default();
-        done.init_root::<message::Builder<'_>>().init_return().set_no_finish_needed(true);
-        assert!(Rc::ptr_eq(&of_sent(&call), &of_sent(&done)));
-        assert!(content(&of_sent(&done), &Table::new()).is_null());
     }
 
     /// The pointers that the services of this repository answer with are found by their generated code.

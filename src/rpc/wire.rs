@@ -2,17 +2,17 @@
 
 use std::cell::RefCell;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use capnp::capability::Promise;
-use futures::channel::oneshot;
+use capnp::message::{Builder, HeapAllocator};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::gate::Gate;
-use super::message::{Incoming, Message};
+use super::message::{Incoming, Message, Outgoing};
+use super::skeleton;
 use crate::frame::{FrameReader, FrameWriter};
-use crate::transport::half::Arena;
 use crate::transport::{ReadHalf, WriteHalf};
 use crate::{Error, Limits, Result};
 
@@ -27,8 +27,6 @@ const CORKED_MESSAGES_MAX: usize = 24;
 /// The size of a message's first segment follows the messages sent before, within these bounds.
 const FIRST_SEGMENT_WORDS_MIN: u32 = 32;
 const FIRST_SEGMENT_WORDS_MAX: u32 = 256;
-/// A hint below this is exact: the engine's own small messages.
-const EXACT_HINT_WORDS: u32 = 50;
 
 pub(crate) struct Wire {
     state: RefCell<State>,
@@ -55,8 +53,6 @@ struct State {
     /// Why the connection ended or is about to: the first reason that was known.
     cause: Option<Error>,
     closing: Closing,
-    /// The engine holds the connection no more.
-    released: bool,
     /// Nothing of the connection is left.
     finished: bool,
     driver: Option<Waker>,
@@ -67,13 +63,14 @@ struct State {
 
 enum Closing {
     No,
-    /// The rest of the queue may still be written, until this is over.
-    Flushing(Pin<Box<Sleep>>, oneshot::Sender<()>),
+    /// The rest of the queue may still be written, until this is over, which begins when it is first polled: the
+    /// runtime may be gone.
+    Flushing(Option<Pin<Box<Sleep>>>),
     Done,
 }
 
 impl Wire {
-    pub(super) fn new(reader: ReadHalf, writer: WriteHalf, limits: &Limits) -> Self {
+    pub(crate) fn new(reader: ReadHalf, writer: WriteHalf, limits: &Limits) -> Self {
         let state = State {
             limits: limits.clone(),
             reader: FrameReader::new(reader, limits),
@@ -85,7 +82,6 @@ impl Wire {
             failure: None,
             cause: None,
             closing: Closing::No,
-            released: false,
             finished: false,
             driver: None,
             receiver: None,
@@ -95,15 +91,61 @@ impl Wire {
         Wire { state: RefCell::new(state), changed: Notify::new(), over: Notify::new() }
     }
 
-    /// Queues a message of the engine.
-    pub(super) fn send(&self, message: Message) {
-        let mut state = self.state.borrow_mut();
-        if state.gate.sent(&message) {
-            self.changed.notify_waiters();
-            if state.gate.holds() {
-                wake(&mut state.receiver);
+    /// A new message, for parameters or results. Its first segment is as large as messages have been lately, and
+    /// lies in the transport's own memory where it has some.
+    pub(super) fn new_message(&self) -> Outgoing {
+        let state = self.state.borrow();
+        match state.writer.arena(state.recent_words) {
+            Some(arena) => Outgoing::Shared(Box::new(Builder::new(arena))),
+            None => Outgoing::of_words(state.recent_words),
+        }
+    }
+
+    /// Queues a message of the engine that is no reply.
+    pub(super) fn send(&self, message: Outgoing) {
+        self.queue(Message::Sent(message));
+    }
+
+    /// Queues the reply to a question of the peer; `finished`: no `Finish` will follow it.
+    pub(super) fn reply(&self, question: u32, finished: bool, message: Outgoing) {
+        self.replied(question, finished);
+        self.queue(Message::Sent(message));
+    }
+
+    /// The same for a reply that is needed further: what the engine may read of it comes back.
+    pub(super) fn reply_and_keep(
+        &self,
+        question: u32,
+        finished: bool,
+        message: Outgoing,
+    ) -> Rc<Builder<HeapAllocator>> {
+        self.replied(question, finished);
+        match message {
+            Outgoing::Heap(message) => {
+                let kept = Rc::new(message);
+                self.queue(Message::Kept(kept.clone()));
+                kept
+            }
+            Outgoing::Shared(message) => {
+                let kept = Rc::new(skeleton::of_results(&message));
+                self.queue(Message::Sent(Outgoing::Shared(message)));
+                kept
             }
         }
+    }
+
+    fn replied(&self, question: u32, finished: bool) {
+        let mut state = self.state.borrow_mut();
+        state.gate.replied(question, finished);
+        if state.gate.holds() {
+            wake(&mut state.receiver);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    fn queue(&self, message: Message) {
+        let mut state = self.state.borrow_mut();
         if state.mute {
             return;
         }
@@ -114,19 +156,25 @@ impl Wire {
             let allowed = state.limits.queue_bytes_max;
             state.fail(queue_limit(allowed, queued));
         }
-        if state.may_flush() {
+        // While messages are handled, the engine comes by itself.
+        if !state.corked {
             wake(&mut state.driver);
         }
     }
 
-    /// A message for the engine that was read already: nothing has to be waited for.
-    pub(super) fn try_receive(&self) -> Option<Incoming> {
+    /// Writes what is due while messages are being handled.
+    pub(super) fn flush_due(&self, cx: &mut Context<'_>) {
         let mut state = self.state.borrow_mut();
-        state.take_message().unwrap_or_else(|error| {
-            // The next receive reports it.
-            state.fail(error);
-            None
-        })
+        if !state.may_flush() {
+            return;
+        }
+        let before = state.writer.queued_bytes();
+        if state.poll_flush(cx).is_pending() {
+            wake(&mut state.driver);
+        }
+        if state.writer.queued_bytes() < before {
+            self.changed.notify_waiters();
+        }
     }
 
     /// The next message for the engine; `None` when the peer has ended the stream.
@@ -150,8 +198,8 @@ impl Wire {
         }))
     }
 
-    /// Writes what is queued, until the engine has shut the connection down and let go of it.
-    pub(crate) fn poll_drive(&self, cx: &mut Context<'_>) -> Poll<capnp::Result<()>> {
+    /// Writes what is queued, until the engine has shut the connection down.
+    pub(crate) fn poll_drive(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
         state.driver = Some(cx.waker().clone());
         let before = state.writer.queued_bytes();
@@ -167,27 +215,20 @@ impl Wire {
         }
         state.poll_close(cx);
         match state.closing {
-            Closing::Done if state.released => Poll::Ready(Ok(())),
+            Closing::Done => Poll::Ready(()),
             _ => Poll::Pending,
         }
     }
 
-    /// The engine has no more to say. The promise resolves when what is queued was written.
-    pub(super) fn shutdown(&self, result: capnp::Result<()>) -> Promise<(), capnp::Error> {
+    /// The engine has no more to say, for this reason.
+    pub(super) fn shutdown(&self, error: capnp::Error) {
         let mut state = self.state.borrow_mut();
-        if let Err(error) = result {
-            state.cause.get_or_insert(error.into());
-        }
-        let (done, finished) = oneshot::channel();
+        state.cause.get_or_insert(error.into());
         state.corked = false;
-        state.closing = Closing::Flushing(Box::pin(sleep(state.limits.handshake_timeout)), done);
+        state.closing = Closing::Flushing(None);
         wake(&mut state.driver);
         self.changed.notify_waiters();
         self.over.notify_waiters();
-        Promise::from_future(async move {
-            let _ = finished.await;
-            Ok(())
-        })
     }
 
     /// Ends the connection: calls in flight fail with this reason.
@@ -260,24 +301,8 @@ impl Wire {
         }
     }
 
-    pub(super) fn release(&self) {
-        let mut state = self.state.borrow_mut();
-        state.released = true;
-        wake(&mut state.driver);
-    }
-
     pub(super) fn stream_window_bytes(&self) -> usize {
         self.state.borrow().limits.stream_window_bytes
-    }
-
-    /// The size of a new message's first segment, and the arena for it where the transport has one. Messages
-    /// of the engine's own are too small to need one.
-    pub(super) fn memory(&self, hint_words: u32) -> (u32, Option<Arena>) {
-        if hint_words < EXACT_HINT_WORDS {
-            return (hint_words, None);
-        }
-        let state = self.state.borrow();
-        (state.recent_words, state.writer.arena(state.recent_words))
     }
 }
 
@@ -359,7 +384,8 @@ impl State {
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) {
-        let Closing::Flushing(linger, _) = &mut self.closing else { return };
+        let Closing::Flushing(linger) = &mut self.closing else { return };
+        let linger = linger.get_or_insert_with(|| Box::pin(sleep(self.limits.handshake_timeout)));
         let overdue = linger.as_mut().poll(cx).is_ready();
         let pending = !self.mute && (self.writer.queued_messages() > 0 || self.writer.poll_shutdown(cx).is_pending());
         if pending && !overdue {
@@ -367,9 +393,7 @@ impl State {
         }
         self.mute = true;
         self.writer.clear();
-        if let Closing::Flushing(_, done) = std::mem::replace(&mut self.closing, Closing::Done) {
-            let _ = done.send(());
-        }
+        self.closing = Closing::Done;
     }
 
     fn fail(&mut self, error: Error) {
