@@ -108,11 +108,8 @@ impl Listener for Unix {
             let Some(host) = self.host.clone() else {
                 return Ok(Accepted::new(peer, move || Ok(halves(UnixStream::from_std(stream)?))));
             };
-            let limit = self.handshake_timeout;
-            Ok(Accepted::settling(peer, async move |_| {
-                let stream = UnixStream::from_std(stream).map_err(|e| Error::os("attach a connection", e))?;
-                auto::settle(stream, limit, &host).await
-            }))
+            let (client, limit) = (auto::Unsettled::new(stream, host), self.handshake_timeout);
+            Ok(Accepted::settling(peer, move |_| client.settle(limit)))
         }
         .boxed()
     }

@@ -3,11 +3,13 @@
 
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::{RpcSystem, twoparty};
 use futures::future::join_all;
+use futures::poll;
 use shipmate::message::{Listener, Sender};
 use shipmate::schema::arith_capnp::arith;
 use shipmate::schema::record_capnp::record;
@@ -15,7 +17,7 @@ use shipmate::transport::shm::{Region, passing};
 use shipmate::{Address, Error, Keepalive, ListenOptions, ServerOptions, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
 use crate::calls::multiply;
@@ -212,6 +214,95 @@ fn a_sender_whose_handshake_fails_is_reported_again_and_again() {
         for _ in 0..2 {
             receiver.recv().await.err().unwrap();
         }
+    });
+}
+
+/// It once took such a receiver for one that knows nothing of shared memory, connected again, and waited for ever to be
+/// accepted.
+#[test]
+fn a_receiver_that_closes_before_the_handshake_ends_the_sender() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut listener = Listener::bind(auto(folder.path()).as_str()).await.unwrap();
+        for turns in 0..5 {
+            let connecting = spawn_local(Sender::<record::Owned>::connect(listener.address().clone()));
+            let receiver = listener.accept::<record::Owned>().await.unwrap();
+            for _ in 0..turns {
+                yield_now().await;
+            }
+            drop(receiver);
+            let ended = async {
+                match connecting.await.unwrap() {
+                    Ok(mut sender) => sender.closed().await,
+                    Err(error) => error,
+                }
+            };
+            tokio::select! {
+                error = ended => assert!(matches!(error, Error::Disconnected { .. }), "{turns}: {error}"),
+                _ = listener.accept::<record::Owned>() => panic!("{turns}: it connects again"),
+            }
+        }
+    });
+}
+
+/// Whether it asked before it was accepted or when the first bytes were waited for.
+#[test]
+fn a_client_that_has_asked_is_answered_though_nobody_wants_it() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut listener = Listener::bind(auto(folder.path()).as_str()).await.unwrap();
+        for asks_late in [false, true] {
+            let mut socket = raw(listener.address()).await;
+            let (_region, file) = Region::create(4096).unwrap();
+            if !asks_late {
+                passing::send(&socket, &hello(), &[file.as_fd()]).await.unwrap();
+            }
+            let receiver = listener.accept::<record::Owned>().await.unwrap();
+            if asks_late {
+                yield_now().await;
+                passing::send(&socket, &hello(), &[file.as_fd()]).await.unwrap();
+            }
+            drop(receiver);
+            let mut answer = [0; 24];
+            assert_eq!(passing::receive(&socket, &mut answer, 1).await.unwrap().len(), 1);
+            assert_eq!(&answer[..12], b"SHIPMATE-SHM");
+            assert_eq!(socket.read(&mut [0]).await.unwrap(), 0);
+        }
+    });
+}
+
+/// A silent one, which may be one of the standard protocol, gets nothing but the end.
+#[test]
+fn a_client_that_has_not_asked_finds_the_end_at_once() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut listener = Listener::bind(auto(folder.path()).as_str()).await.unwrap();
+        for turns in 0..2 {
+            let mut silent = raw(listener.address()).await;
+            let receiver = listener.accept::<record::Owned>().await.unwrap();
+            for _ in 0..turns {
+                yield_now().await;
+            }
+            drop(receiver);
+            assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_server_that_closes_before_the_hello_is_not_asked_again() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let mut connecting = pin!(connect(Address::Auto(path)));
+        // The socket is connected, and whether it can be written to is not known yet.
+        assert!(poll!(&mut connecting).is_pending());
+        drop(listener.accept().unwrap());
+        let error = connecting.await.unwrap_err();
+        assert!(matches!(error, Error::Disconnected { .. }), "{error}");
+        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "it connects again");
     });
 }
 

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use rustix::net::RecvFlags;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -90,24 +91,42 @@ pub fn listen(address: &Address, options: &ListenOptions, limits: &Limits) -> Re
 pub async fn connect(address: &Address, options: &Connecting, limits: &Limits) -> Result<Stream> {
     let socket = unix::open(address).await?;
     let terms = Terms::new(options.spin, options.tier, limits);
-    match timeout(Limits::DEFAULT.handshake_timeout, ask(socket, terms)).await {
+    let meet = async { ask(socket, terms).await?.answer().await };
+    match timeout(Limits::DEFAULT.handshake_timeout, meet).await {
         Ok(met) => met.map_err(|error| explain(address, error)),
         Err(_) => Err(Error::Unreachable { address: address.clone(), reason: "the server does not answer".into() }),
     }
 }
 
-/// The client's part of the handshake.
-pub(in crate::transport) async fn ask(socket: UnixStream, terms: Terms) -> Result<Stream> {
-    let mut peer = unix::peer(&socket, "shm");
+/// A client's connection whose server has been sent the hello.
+pub(in crate::transport) struct Asked {
+    socket: UnixStream,
+    peer: Peer,
+    terms: Terms,
+    mine: Region,
+}
+
+/// The client's part of the handshake. It is [`Error::Disconnected`] when the server closed before there was a hello.
+pub(in crate::transport) async fn ask(socket: UnixStream, terms: Terms) -> Result<Asked> {
+    let peer = unix::peer(&socket, "shm");
     let terms = terms.with(&peer);
     let (mine, file) = Region::create(RING_BYTES)?;
     passing::send(&socket, &terms.hello(), &[file.as_fd()]).await?;
-    let (theirs, region) = receive_hello(&socket).await?;
-    peer.tier = Some(terms.tier_with(&theirs));
-    let ends = link(mine, region);
-    let attached = socket.into_std().and_then(|socket| halves(socket, ends, terms, theirs, Budget::new(usize::MAX)));
-    let (reader, writer) = attached.map_err(|e| Error::os("attach a connection", e))?;
-    Ok(Stream { reader, writer, peer })
+    Ok(Asked { socket, peer, terms, mine })
+}
+
+impl Asked {
+    /// Waits for the server's part.
+    pub(in crate::transport) async fn answer(self) -> Result<Stream> {
+        let Asked { socket, mut peer, terms, mine } = self;
+        let (theirs, region) = receive_hello(&socket).await?;
+        peer.tier = Some(terms.tier_with(&theirs));
+        let ends = link(mine, region);
+        let attached =
+            socket.into_std().and_then(|socket| halves(socket, ends, terms, theirs, Budget::new(usize::MAX)));
+        let (reader, writer) = attached.map_err(|e| Error::os("attach a connection", e))?;
+        Ok(Stream { reader, writer, peer })
+    }
 }
 
 impl Listener for Shm {
@@ -161,6 +180,17 @@ impl Host {
         let ends = link(mine, region);
         let socket = socket.into_std().map_err(|e| Error::os("accept", e))?;
         Ok(Accepted::new(peer, move || halves(socket, ends, terms, theirs, budget)))
+    }
+
+    /// Answers a client whose hello is there and whom nobody will serve, at once: it gets to the end of the handshake,
+    /// and finds the end of the connection there.
+    pub(in crate::transport) fn dismiss(&self, socket: impl AsFd) -> Result<()> {
+        let failed = |e: io::Error| Error::stream("answer a hello", e);
+        // What is left in a socket that is closed is an error to the peer, and not an end.
+        rustix::net::recv(&socket, &mut [0; HELLO_BYTES], RecvFlags::DONTWAIT).map_err(|e| failed(e.into()))?;
+        let (_, file) = Region::create(layout::RING_BYTES_MIN)?;
+        passing::send_once(&socket, &self.terms.hello(), &[file.as_fd()]).map_err(failed)?;
+        Ok(())
     }
 
     /// What the connections of the peer's user share.
