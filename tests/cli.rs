@@ -494,8 +494,14 @@ async fn the_demo_shows_every_transport_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let ended = end(shipmate(&["demo"]).env("TMPDIR", folder.path()).spawn().unwrap()).await;
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
-    for word in ["tcp", "unix", "pipe", "shm", "auto", "callback", "All 8 steps"] {
+    for word in ["tcp", "unix", "pipe", "shm", "auto", "memory", "callback", "All 8 steps", "5 of them over memory"] {
         assert!(ended.out.contains(word), "{word}: {}", ended.out);
+    }
+    for (step, over_memory) in [("synchronous call", false), ("callback", true), ("1,000 records", false)] {
+        let row = ended.out.lines().find(|line| line.starts_with(&format!("│ {step}"))).unwrap();
+        let cells: Vec<_> = row.trim_end_matches(" │").split('┆').map(str::trim).collect();
+        assert!(cells[1..6].iter().all(|cell| cell.ends_with(" ms")), "{row}");
+        assert_eq!((cells.len(), cells[6] != "-"), (7, over_memory), "{row}");
     }
     assert_eq!(names(folder.path()), [""; 0]);
 }
@@ -520,8 +526,8 @@ async fn a_demo_that_is_ended_takes_its_server_along() {
         assert!(test_kill_process(server).is_ok());
         signal(&demo, sign);
         drop(lines);
-        let status = timeout(LONG, demo.wait()).await.expect("it hangs").unwrap();
-        assert_eq!(status.code(), code);
+        let ended = end(demo).await;
+        assert_eq!((ended.code, ended.err.as_str()), (code, ""));
         if sign == Signal::KILL {
             let gone = async {
                 while runs(server) {
@@ -537,6 +543,14 @@ async fn a_demo_that_is_ended_takes_its_server_along() {
         assert!(test_kill_process(server).is_err(), "the server lives on");
         assert_eq!(names(folder.path()), [""; 0]);
     }
+}
+
+#[tokio::test]
+async fn a_demo_within_one_process_needs_no_server() {
+    let out = ok(&["demo", "--transport=memory", "--server=/nonexistent/shipmated"]).await;
+    assert!(out.contains("5 of 8 steps gave the right results over memory in "), "{out}");
+    let error = fails(2, &["demo", "--transport=memory", "--keep"]).await;
+    assert!(error.starts_with("shipmate: --keep: there is no server over memory"), "{error}");
 }
 
 #[tokio::test]

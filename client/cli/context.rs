@@ -30,9 +30,12 @@ impl Context {
         Context { timeout: timeout_given.unwrap_or(TIMEOUT_DEFAULT), timeout_given, tier }
     }
 
+    pub(crate) fn options(&self) -> ConnectOptions {
+        ConnectOptions { timeout: self.timeout, tier: self.tier, ..ConnectOptions::default() }
+    }
+
     pub(crate) async fn connect(&self, address: &Address) -> shipmate::Result<Connection> {
-        let options = ConnectOptions { timeout: self.timeout, tier: self.tier, ..ConnectOptions::default() };
-        shipmate::connect_with(address.clone(), &options).await
+        shipmate::connect_with(address.clone(), &self.options()).await
     }
 
     /// Waits for the results of a call whose pipeline is used meanwhile, as

@@ -1,6 +1,9 @@
 //! `shipmate demo`: a server and its clients, as real processes, over every transport.
 
 mod server;
+// What `shipmated` hosts, for the transport that does not leave this process.
+#[path = "../../../server/services/mod.rs"]
+mod services;
 mod steps;
 
 use std::path::{Path, PathBuf};
@@ -9,19 +12,22 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
+use shipmate::connect_stream;
+use shipmate::transport::memory;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
 use self::server::Server;
 use self::steps::{STEPS, Stage};
-use crate::context::Context;
+use crate::context::{Context, Usage};
 use crate::output::Output;
 
 /// See calls and messages at work, between real processes, on every transport
 ///
 /// Starts `shipmated` in a temporary folder, listening at all transports at once, takes every step over
-/// each of them, checks the results and prints how long each step took. In the end the server is stopped
-/// and the folder removed, after an interrupt too.
+/// each of them, checks the results and prints how long each step took. `memory` is the transport within one
+/// process: its server is in this one, and a step that needs a second process or an address has a dash. In the
+/// end the server is stopped and the folder removed, after an interrupt too; SIGKILL leaves the folder, empty.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -50,6 +56,7 @@ enum Transport {
     Pipe,
     Shm,
     Auto,
+    Memory,
 }
 
 /// The longest that a step may take: a limit for hanging, not for being slow.
@@ -59,16 +66,24 @@ impl Demo {
     pub(crate) async fn run(mut self, context: &Context, output: &mut Output) -> anyhow::Result<()> {
         let all = Transport::value_variants().iter().copied();
         self.transport = all.filter(|it| self.transport.is_empty() || self.transport.contains(it)).collect();
+        let elsewhere = self.transport.iter().any(|it| !it.is_within_process());
+        if self.keep && !elsewhere {
+            return Err(Usage("--keep: there is no server over memory for another command to reach".into()).into());
+        }
         let folder = tempfile::Builder::new().prefix("shipmate-").tempdir().context("make a temporary folder")?;
         let started = Instant::now();
         // Dropped before the folder is, whatever happens.
-        let mut server = Server::start(self.server.take(), &self.transport, &folder).await?;
+        let mut server = match elsewhere {
+            true => Some(Server::start(self.server.take(), &self.transport, &folder).await?),
+            false => None,
+        };
         let mut columns = Vec::new();
         for &transport in &self.transport {
-            columns.push(take_steps(context, &server, transport, &folder).await?);
+            columns.push(take_steps(context, server.as_ref(), transport, &folder).await?);
         }
         output.line(self.table(&columns).to_string()).await?;
         output.line(self.summary(started.elapsed())).await?;
+        let Some(mut server) = server.take() else { return Ok(()) };
         if self.keep {
             output.line(server.invitation()).await?;
             server.until_it_ends().await?;
@@ -76,12 +91,15 @@ impl Demo {
         server.stop().await
     }
 
-    fn table(&self, columns: &[Vec<Duration>]) -> Table {
+    fn table(&self, columns: &[Vec<Option<Duration>>]) -> Table {
         let mut table = Table::new();
         table.load_preset(presets::UTF8_FULL_CONDENSED);
         table.set_header(std::iter::once("step").chain(self.transport.iter().map(|transport| transport.name())));
         for (index, step) in STEPS.iter().enumerate() {
-            let times = columns.iter().map(|column| format!("{:.1} ms", column[index].as_secs_f64() * 1e3));
+            let times = columns.iter().map(|column| match column[index] {
+                Some(time) => format!("{:.1} ms", time.as_secs_f64() * 1e3),
+                None => "-".to_owned(),
+            });
             table.add_row(std::iter::once(step.name.to_owned()).chain(times));
         }
         for column in table.column_iter_mut().skip(1) {
@@ -91,13 +109,17 @@ impl Demo {
     }
 
     fn summary(&self, time: Duration) -> String {
-        let names: Vec<_> = self.transport.iter().map(|transport| transport.name()).collect();
-        format!(
-            "All {} steps gave the right results over {} in {:.1} s: the same programs and schema, only the address differs.",
-            STEPS.len(),
-            names.join(", "),
-            time.as_secs_f64()
-        )
+        let elsewhere: Vec<_> =
+            self.transport.iter().filter(|it| !it.is_within_process()).map(|it| it.name()).collect();
+        let (all, within) = (STEPS.len(), STEPS.iter().filter(|step| step.within_process).count());
+        let mut results = format!("All {all} steps gave the right results over {}", elsewhere.join(", "));
+        if elsewhere.is_empty() {
+            results = format!("{within} of {all} steps gave the right results over memory");
+        } else if elsewhere.len() < self.transport.len() {
+            results += &format!(", and {within} of them over memory,");
+        }
+        let seconds = time.as_secs_f64();
+        format!("{results} in {seconds:.1} s: the same programs and schema, only the address differs.")
     }
 }
 
@@ -109,40 +131,60 @@ impl Transport {
             Transport::Pipe => "pipe",
             Transport::Shm => "shm",
             Transport::Auto => "auto",
+            Transport::Memory => "memory",
         }
     }
 
-    /// Where to listen, under a name that nothing else in the folder has.
-    fn address(self, folder: &Path, name: &str) -> String {
-        match self {
+    fn is_within_process(self) -> bool {
+        self == Transport::Memory
+    }
+
+    /// Where to listen, under a name that nothing else in the folder has, unless there is no such place.
+    fn address(self, folder: &Path, name: &str) -> Option<String> {
+        let place = |extension| folder.join(name).with_extension(extension);
+        Some(match self {
             Transport::Tcp => "tcp:127.0.0.1:0".to_owned(),
-            Transport::Unix => format!("unix:{}", folder.join(name).with_extension("sock").display()),
-            Transport::Pipe => format!("pipe:{}", folder.join(name).with_extension("pipe").display()),
-            Transport::Shm => format!("shm:{}", folder.join(name).with_extension("shm").display()),
-            Transport::Auto => format!("auto:{}", folder.join(name).with_extension("auto").display()),
-        }
+            Transport::Unix => format!("unix:{}", place("sock").display()),
+            Transport::Pipe => format!("pipe:{}", place("pipe").display()),
+            Transport::Shm => format!("shm:{}", place("shm").display()),
+            Transport::Auto => format!("auto:{}", place("auto").display()),
+            Transport::Memory => return None,
+        })
     }
 }
 
-/// Takes every step over one transport, and gives how long each took.
+/// Takes every step that there is over one transport, and gives how long each took.
 async fn take_steps(
     context: &Context,
-    server: &Server,
+    server: Option<&Server>,
     transport: Transport,
     folder: &TempDir,
-) -> anyhow::Result<Vec<Duration>> {
-    let address = server.address(transport)?.clone();
-    let connection = context.connect(&address).await?;
+) -> anyhow::Result<Vec<Option<Duration>>> {
+    let (address, connection, _server) = match server.filter(|_| !transport.is_within_process()) {
+        Some(server) => {
+            let address = server.address(transport)?.clone();
+            (Some(address.clone()), context.connect(&address).await?, None)
+        }
+        None => {
+            let (here, there) = memory::pair();
+            let server = server::serve_within(there);
+            (None, connect_stream(here, &context.options()), Some(server))
+        }
+    };
     let stage = Stage { context: *context, connection, address, transport, folder: folder.path() };
     let mut times = Vec::new();
     for step in STEPS {
         let name = || format!("step {:?} over {}", step.name, transport.name());
+        if transport.is_within_process() && !step.within_process {
+            times.push(None);
+            continue;
+        }
         let start = Instant::now();
         match timeout(STEP_MAX, (step.take)(&stage)).await {
             Ok(result) => result.with_context(name)?,
             Err(_) => anyhow::bail!("{}: not done within {STEP_MAX:?}", name()),
         }
-        times.push(start.elapsed());
+        times.push(Some(start.elapsed()));
     }
     stage.connection.close().await;
     Ok(times)

@@ -1,14 +1,17 @@
-//! The server of the demo: a `shipmated` of its own.
+//! The servers of the demo: a `shipmated` of its own, and one within this process.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
-use shipmate::Address;
+use shipmate::transport::Stream;
+use shipmate::{Address, Connection, Limits, ServerOptions, serve_stream};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::Transport;
+use super::services::{DEFAULT_SERVICE, Host, Load, Service};
 use crate::process::Process;
 
 /// A running server and where it listens.
@@ -32,7 +35,8 @@ impl Server {
             None => beside_this_program()?,
         };
         // The service is named since a path may have an equals sign in it.
-        let listen = transports.iter().map(|it| format!("--listen={}=shipmate", it.address(folder.path(), "ship")));
+        let places = transports.iter().filter_map(|it| it.address(folder.path(), "ship"));
+        let listen = places.map(|address| format!("--listen={address}=shipmate"));
         // Its standard input ends with this process, however that ends.
         let options = ["--log-level=warn", "--drain=2", "--until-stdin-ends"].map(str::to_owned);
         let arguments: Vec<_> = listen.chain(options).collect();
@@ -67,6 +71,15 @@ impl Server {
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         self.process.stop().await
     }
+}
+
+/// Serves what `shipmated` does over the transport that needs no address, on this thread.
+pub(super) fn serve_within(stream: Stream) -> Connection {
+    let started = Instant::now();
+    let load = move || Load { connections: 1, shards: 1, started };
+    let host = Arc::new(Host::new(Limits::DEFAULT, load));
+    let front = Service::named(DEFAULT_SERVICE).expect("there is a front door").make(&host);
+    serve_stream(stream, front, &ServerOptions::default())
 }
 
 fn beside_this_program() -> anyhow::Result<PathBuf> {

@@ -22,31 +22,38 @@ pub(super) struct Stage<'a> {
     pub(super) context: Context,
     /// To the server's front door.
     pub(super) connection: Connection,
-    pub(super) address: Address,
+    /// Where the server listens, unless it is in this process.
+    pub(super) address: Option<Address>,
     pub(super) transport: Transport,
     pub(super) folder: &'a Path,
 }
 
 pub(super) struct Step {
     pub(super) name: &'static str,
+    /// Whether it can be taken where there is one process and no address.
+    pub(super) within_process: bool,
     pub(super) take: for<'a> fn(&'a Stage<'a>) -> LocalBoxFuture<'a, anyhow::Result<()>>,
 }
 
 /// Every step, in order.
 pub(super) static STEPS: &[Step] = &[
-    Step { name: "synchronous call", take: |stage| Box::pin(synchronous_call(stage)) },
-    Step { name: "asynchronous call", take: |stage| Box::pin(asynchronous_call(stage)) },
-    Step { name: "division by zero", take: |stage| Box::pin(division_by_zero(stage)) },
-    Step { name: "1,000 calls in flight", take: |stage| Box::pin(calls_in_flight(stage)) },
-    Step { name: "promise pipelining", take: |stage| Box::pin(promise_pipelining(stage)) },
-    Step { name: "callback", take: |stage| Box::pin(callback(stage)) },
-    Step { name: "1,000 records, process to process", take: |stage| Box::pin(records(stage)) },
-    Step { name: "text message, process to process", take: |stage| Box::pin(text_message(stage)) },
+    Step { name: "synchronous call", within_process: false, take: |stage| Box::pin(synchronous_call(stage)) },
+    Step { name: "asynchronous call", within_process: true, take: |stage| Box::pin(asynchronous_call(stage)) },
+    Step { name: "division by zero", within_process: true, take: |stage| Box::pin(division_by_zero(stage)) },
+    Step { name: "1,000 calls in flight", within_process: true, take: |stage| Box::pin(calls_in_flight(stage)) },
+    Step { name: "promise pipelining", within_process: true, take: |stage| Box::pin(promise_pipelining(stage)) },
+    Step { name: "callback", within_process: true, take: |stage| Box::pin(callback(stage)) },
+    Step { name: "1,000 records, process to process", within_process: false, take: |stage| Box::pin(records(stage)) },
+    Step {
+        name: "text message, process to process",
+        within_process: false,
+        take: |stage| Box::pin(text_message(stage)),
+    },
 ];
 
 /// For a program that has no runtime and waits for each result.
 async fn synchronous_call(stage: &Stage<'_>) -> anyhow::Result<()> {
-    let (address, timeout) = (stage.address.clone(), stage.context.timeout);
+    let (address, timeout) = (stage.address.clone().context("no address")?, stage.context.timeout);
     let call = move || {
         let options = ConnectOptions { timeout, ..ConnectOptions::default() };
         let ship = Handle::connect_blocking(address, options, Reconnect::Never)?;
@@ -134,7 +141,7 @@ impl Stage<'_> {
     /// Has one process send the records to another, and sees that the same ones arrive.
     async fn relay(&self, records: &[Record]) -> anyhow::Result<()> {
         let program = std::env::current_exe().context("find this program")?;
-        let address = self.transport.address(self.folder, "records");
+        let address = self.transport.address(self.folder, "records").context("no address")?;
         let mut receiver = Process::start(&program, &["recv", &address, "--until-stdin-ends"], true)?;
         let address = match self.transport {
             // Its writer waits for the reader.
