@@ -66,13 +66,18 @@ async fn run(config: Config) -> anyhow::Result<()> {
     announce(&ready);
 
     let shutdown = async {
-        let cause = tokio::select! {
-            name = signals.next() => name,
-            () = end_of_stdin(config.until_stdin_ends) => "the end of standard input",
+        let signal = tokio::select! {
+            name = signals.next() => Some(name),
+            () = end_of_stdin(config.until_stdin_ends) => None,
         };
-        tracing::info!(cause, "shutting down; a further signal ends at once");
+        let cause = signal.unwrap_or("the end of standard input");
+        tracing::info!(cause, "shutting down; a second signal ends at once");
         notify(NotifyState::Stopping);
         tokio::spawn(async move {
+            if signal.is_none() {
+                // Who ends standard input may well send a signal too, and has asked for no more by that.
+                signals.next().await;
+            }
             let name = signals.next().await;
             tracing::warn!(signal = name, "ending at once");
             std::process::exit(1);

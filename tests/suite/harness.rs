@@ -152,6 +152,10 @@ impl Shipmated {
         }
     }
 
+    pub(crate) fn end_standard_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     /// As `kill -9`.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

@@ -95,6 +95,23 @@ async fn a_second_signal_ends_it_at_once(transport: Transport) {
     assert_eq!(names(&server), ["log"]);
 }
 
+/// Who started the server may do both, and once had it end without a drain.
+#[test]
+fn a_signal_after_the_end_of_standard_input_is_the_first_one() {
+    local(async {
+        let mut server = Shipmated::start_with(unix, &["--drain", "1"]);
+        let connection = server.connect().await;
+        let _taking = open(&connection, "empty", 0).await.take_request().send().promise;
+        ping(&connection, b"the call is at work").await.unwrap();
+        server.end_standard_input();
+        while connect(server.address().clone()).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        server.signal(Signal::TERM);
+        assert_eq!(server.exit().await.code(), Some(0));
+    });
+}
+
 async fn a_killed_server_leaves_nothing_in_the_way(transport: Transport) {
     let mut server = Shipmated::start(transport);
     for _ in 0..3 {
