@@ -12,7 +12,7 @@ use shipmate::transport::{self, Connecting, ListenOptions, Tier, WriteHalf, memo
 use shipmate::{Address, Error, Limits};
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Transport, local};
+use crate::harness::{Transport, local, shm};
 
 on_every_transport! { order, every_size_and_way_to_build, loans, bytes, back_pressure, a_torn_stream, an_oversized_message, senders_one_after_another }
 
@@ -135,13 +135,7 @@ async fn bytes(transport: Transport) {
 fn a_loan_is_read_in_place_by_who_trusts() {
     local(async {
         let folder = tempfile::tempdir().unwrap();
-        let options = ListenOptions { tier: Tier::Trusted, ..ListenOptions::default() };
-        let address = crate::harness::shm(folder.path());
-        let mut listener = Listener::bind_with(address.as_str(), &options, Limits::DEFAULT).await.unwrap();
-        let connecting = Connecting { tier: Tier::Trusted, ..Connecting::default() };
-        let connecting = Sender::connect_with(address.as_str(), &connecting, &Limits::DEFAULT);
-        let (sender, receiver) = futures::join!(connecting, listener.accept());
-        let (mut sender, mut receiver): Records = (sender.unwrap(), receiver.unwrap());
+        let (mut sender, mut receiver) = connected_in(Tier::Trusted, folder.path()).await;
         let mut kept = Vec::new();
         for value in 0..100 {
             let mut loan = sender.loan(140_000);
@@ -163,6 +157,42 @@ fn a_loan_is_read_in_place_by_who_trusts() {
         let memory = std::fs::read_to_string("/proc/self/maps").unwrap();
         let mapped = memory.lines().filter(|line| line.contains("memfd:shipmate")).count();
         assert!(mapped < 60, "{mapped} regions are mapped: the memory is not used again");
+    });
+}
+
+/// Larger than any first segment: the value has one of its own, in shared memory too. Only the first message is copied,
+/// before which nothing is known.
+#[test]
+fn a_large_value_is_read_where_it_was_built() {
+    const BYTES: usize = 16 << 20;
+    local(async {
+        for tier in [Tier::Sealed, Tier::Trusted] {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut sender, mut receiver) = connected_in(tier, folder.path()).await;
+            for value in 0..4 {
+                let build = |mut record: record::Builder<'_>| {
+                    record.set_value(value);
+                    record.init_body().init_bytes(BYTES as u32).fill(value as u8);
+                };
+                let sending = async {
+                    match value % 2 {
+                        0 => sender.send(build).await.unwrap(),
+                        _ => {
+                            let mut loan = sender.loan(BYTES as u32 / 8);
+                            build(loan.init_root());
+                            loan.send().await.unwrap();
+                        }
+                    }
+                };
+                let ((), message) = futures::join!(sending, receiver.recv());
+                let message = message.unwrap().unwrap();
+                let record = message.get().unwrap();
+                let record::body::Bytes(body) = record.get_body().which().unwrap() else { panic!("no bytes") };
+                assert!(body.unwrap() == vec![value as u8; BYTES]);
+                let in_place = message.into_inner().into_segments().segments_in_place();
+                assert_eq!(in_place, usize::from(value > 0), "{tier}: message {value}");
+            }
+        }
     });
 }
 
@@ -339,6 +369,17 @@ fn the_capnp_tool_reads_a_fifo() {
 async fn connected(transport: Transport, folder: &Path) -> Records {
     let mut listener = Listener::bind(transport(folder).as_str()).await.unwrap();
     let (sender, receiver) = futures::join!(Sender::connect(listener.address().clone()), listener.accept());
+    (sender.unwrap(), receiver.unwrap())
+}
+
+/// The same, over shared memory in this tier.
+async fn connected_in(tier: Tier, folder: &Path) -> Records {
+    let options = ListenOptions { tier, ..ListenOptions::default() };
+    let address = shm(folder);
+    let mut listener = Listener::bind_with(address.as_str(), &options, Limits::DEFAULT).await.unwrap();
+    let connecting = Connecting { tier, ..Connecting::default() };
+    let connecting = Sender::connect_with(address.as_str(), &connecting, &Limits::DEFAULT);
+    let (sender, receiver) = futures::join!(connecting, listener.accept());
     (sender.unwrap(), receiver.unwrap())
 }
 
