@@ -24,8 +24,10 @@ use tokio::task::LocalSet;
 
 use measure::{Bench, Sample, Work};
 
-const WORKS: [Work; 6] = [
+const WORKS: [Work; 8] = [
     Work::Calls { in_flight: 1 },
+    Work::Spaced { micros: 10 },
+    Work::Spaced { micros: 100 },
     Work::Calls { in_flight: 16 },
     Work::Calls { in_flight: 64 },
     Work::Calls { in_flight: 256 },

@@ -17,6 +17,8 @@ use crate::common::process::{Server, Usage};
 pub(crate) enum Work {
     /// This many callers multiply, each one call after the other.
     Calls { in_flight: usize },
+    /// One caller multiplies, and works for so long before the next call, as a program does that has a use for calls.
+    Spaced { micros: u64 },
     /// One caller has this much sent back, one after the other.
     Echo { bytes: usize },
 }
@@ -65,9 +67,15 @@ impl Bench {
         let start = Instant::now();
         let end = start + time;
         let mut took = match (&mut self.client, work) {
-            (Connected::Raw(line), Work::Calls { in_flight: 1 }) => ping(line, end),
+            (Connected::Raw(line), Work::Calls { in_flight: 1 }) => ping(line, end, Duration::ZERO),
+            (Connected::Raw(line), Work::Spaced { micros }) => ping(line, end, Duration::from_micros(micros)),
             (Connected::Raw(_), _) => return None,
-            (Connected::Rpc { arith, .. }, Work::Calls { in_flight }) => call(arith, in_flight, end).await,
+            (Connected::Rpc { arith, .. }, Work::Calls { in_flight }) => {
+                call(arith, in_flight, end, Duration::ZERO).await
+            }
+            (Connected::Rpc { arith, .. }, Work::Spaced { micros }) => {
+                call(arith, 1, end, Duration::from_micros(micros)).await
+            }
             (Connected::Rpc { client, .. }, Work::Echo { bytes }) => echo(client, bytes, end).await,
         };
         let elapsed = start.elapsed();
@@ -83,17 +91,18 @@ impl Bench {
     }
 }
 
-fn ping(line: &mut Line, end: Instant) -> Vec<Duration> {
+fn ping(line: &mut Line, end: Instant, between: Duration) -> Vec<Duration> {
     let mut took = Vec::new();
     let mut before = Instant::now();
     while before < end {
         line.round_trip();
         lap(&mut before, &mut took);
+        work(&mut before, between);
     }
     took
 }
 
-async fn call(arith: &arith::Client, in_flight: usize, end: Instant) -> Vec<Duration> {
+async fn call(arith: &arith::Client, in_flight: usize, end: Instant, between: Duration) -> Vec<Duration> {
     let took = Rc::new(RefCell::new(Vec::new()));
     let mut callers = JoinSet::new();
     for _ in 0..in_flight {
@@ -103,6 +112,7 @@ async fn call(arith: &arith::Client, in_flight: usize, end: Instant) -> Vec<Dura
             while before < end {
                 multiply(&arith, 6, 7).await;
                 lap(&mut before, &mut took.borrow_mut());
+                work(&mut before, between);
             }
         });
     }
@@ -119,6 +129,16 @@ async fn echo(client: &Client, bytes: usize, end: Instant) -> Vec<Duration> {
         lap(&mut before, &mut took);
     }
     took
+}
+
+/// Works for so long, which is no part of the next lap.
+fn work(before: &mut Instant, time: Duration) {
+    if !time.is_zero() {
+        while before.elapsed() < time {
+            std::hint::spin_loop();
+        }
+        *before = Instant::now();
+    }
 }
 
 fn lap(before: &mut Instant, took: &mut Vec<Duration>) {

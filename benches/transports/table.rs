@@ -27,6 +27,7 @@ pub(crate) fn print(transport: &str, samples: &[Sample]) {
         let samples: Vec<&Sample> = samples.iter().filter(|sample| sample.work == work).collect();
         let (name, measures): (String, &[Measure]) = match work {
             Work::Calls { in_flight: 1 } => ("1 call in flight".into(), &[P50, P99, CALLS, CPU]),
+            Work::Spaced { micros } => (format!("1 call, {micros} us after the last"), &[P50, P99]),
             Work::Calls { in_flight } => (format!("{in_flight} calls in flight"), &[CALLS, CPU]),
             Work::Echo { bytes } => (format!("echo of {} KiB", bytes >> 10), &[MEGABYTES, CPU]),
         };
