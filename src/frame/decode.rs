@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use bytes::BufMut;
 use bytes::buf::Limit;
+use capnp::Word;
 
-use super::memory::Aligned;
-use super::{Frame, InPlace, Several, WORD_BYTES};
+use super::memory::{Aligned, words};
+use super::{Contents, Frame, InPlace, Pieces, WORD_BYTES};
 use crate::{Error, Limits, Result};
 
 /// Memory for a frame is taken at once up to this, and from there so many times as much as its bytes arrive: a peer
@@ -91,6 +92,15 @@ impl Decoder {
         !self.ready.is_empty() || self.error.is_some()
     }
 
+    /// Whether nothing was taken of a frame that was not given out, and nothing is wrong.
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.is_at_boundary() && !self.is_ready()
+    }
+
+    fn is_at_boundary(&self) -> bool {
+        matches!(&self.state, State::Table(bytes) if bytes.is_empty())
+    }
+
     /// How many complete frames wait for [`next_frame`](Self::next_frame).
     pub fn ready_frames(&self) -> usize {
         self.ready.len()
@@ -143,8 +153,7 @@ impl Decoder {
 
     /// Takes the end of the stream: an error, after the last frame, unless it falls between two frames.
     pub fn end(&mut self) {
-        let at_boundary = matches!(&self.state, State::Table(bytes) if bytes.is_empty());
-        if !at_boundary && self.error.is_none() {
+        if !self.is_at_boundary() && self.error.is_none() {
             let what = match &self.state {
                 State::Table(bytes) => format!("the stream ends after {} bytes of a segment table", bytes.len()),
                 State::Body(body) => format!(
@@ -159,15 +168,14 @@ impl Decoder {
 
     /// Takes the usual frame: small, of one segment, and here as a whole. Of small messages nearly all are.
     fn take_usual(&mut self, bytes: &mut &[u8]) -> bool {
-        let at_boundary = matches!(&self.state, State::Table(partial) if partial.is_empty());
-        let Some((table, rest)) = bytes.split_first_chunk().filter(|_| at_boundary) else { return false };
+        let Some((table, rest)) = bytes.split_first_chunk().filter(|_| self.is_at_boundary()) else { return false };
         let table = u64::from_le_bytes(*table);
         let (segments, body_bytes) = (table as u32, (table >> 32) as usize * WORD_BYTES);
         if segments != 0 || body_bytes >= IN_PLACE_BYTES || WORD_BYTES + body_bytes > self.frame_bytes_max {
             return false;
         }
         let Some((body, rest)) = rest.split_at_checked(body_bytes) else { return false };
-        self.ready.push_back(Frame { memory: Aligned::of(body), several: None });
+        self.ready.push_back(Frame::of(words(body)));
         *bytes = rest;
         true
     }
@@ -246,19 +254,24 @@ impl Decoder {
             && let State::Body(body) = std::mem::replace(&mut self.state, State::Table(Vec::new()))
         {
             let Body { memory, ends, elsewhere, .. } = body;
-            self.ready.push_back(Frame { memory, several: Several::boxed(ends, elsewhere) });
+            self.ready.push_back(Frame(Contents::Pieces(Box::new(Pieces { memory, ends, elsewhere }))));
         }
     }
 }
 
 impl Frame {
+    /// A frame of one segment, of these words.
+    pub(super) fn of(words: Vec<Word>) -> Frame {
+        Frame(Contents::Words(words))
+    }
+
     /// A frame that is here as a whole, its segment table first.
     pub(crate) fn whole(mut memory: Aligned, limits: &Limits) -> Result<Frame> {
         let table = Decoder::new(limits).parse_table(&memory)?;
         match table.filter(|table| table.bytes + table.total_bytes == memory.len()) {
             Some(Table { bytes, ends, .. }) => {
                 memory.skip(bytes);
-                Ok(Frame { memory, several: Several::boxed(ends, Vec::new()) })
+                Ok(Frame(Contents::Pieces(Box::new(Pieces { memory, ends, elsewhere: Vec::new() }))))
             }
             None => Err(Error::Protocol { what: format!("{} bytes that are not one frame", memory.len()) }),
         }
@@ -343,7 +356,6 @@ fn limit(limit: &'static str, allowed: usize, seen: u64) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use capnp::Word;
     use capnp::message::{Builder, HeapAllocator, ReaderSegments};
     use capnp::serialize;
     use proptest::prelude::*;

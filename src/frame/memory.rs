@@ -26,7 +26,8 @@ impl Aligned {
     }
 
     /// These bytes.
-    pub(crate) fn of(bytes: &[u8]) -> Self {
+    #[cfg(test)]
+    pub(super) fn of(bytes: &[u8]) -> Self {
         let mut memory = Self::with_room(bytes.len());
         memory.bytes.extend_from_slice(bytes);
         memory
@@ -64,6 +65,12 @@ impl AsMut<[u8]> for Aligned {
     fn as_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..]
     }
+}
+
+/// The words that these bytes are; what is left over is not among them.
+pub(super) fn words(bytes: &[u8]) -> Vec<Word> {
+    let (words, _) = bytes.as_chunks();
+    words.iter().map(|&[a, b, c, d, e, f, g, h]| capnp::word(a, b, c, d, e, f, g, h)).collect()
 }
 
 /// Frames that were written where they are sent from, one behind the other: many small ones are one slice to write.

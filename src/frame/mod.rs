@@ -18,6 +18,7 @@ mod memory;
 mod read;
 mod write;
 
+use capnp::Word;
 use capnp::message::{ReaderOptions, ReaderSegments};
 
 pub use decode::Decoder;
@@ -33,61 +34,68 @@ pub(crate) const WORD_BYTES: usize = 8;
 /// A message that was received: its segments lie one after the other in memory of its own, aligned to
 /// words, so that it is read in place. Large ones may lie where the peer has put them, over shared memory,
 /// and go back to it when the frame is dropped.
-pub struct Frame {
-    memory: Aligned,
-    /// `None` for the usual frame, of one segment, which is all of `memory`.
-    several: Option<Box<Several>>,
+pub struct Frame(Contents);
+
+enum Contents {
+    /// The usual frame: small, and of one segment.
+    Words(Vec<Word>),
+    Pieces(Box<Pieces>),
 }
 
-/// The segments of a frame that has several of them, or any that lies elsewhere.
-struct Several {
-    /// Where each ends, in bytes.
+/// Any other frame.
+struct Pieces {
+    memory: Aligned,
+    /// Where each segment ends, in bytes; nothing for a single one, which is all of `memory`.
     ends: Vec<usize>,
     /// Those that lie elsewhere, by their ids; they are empty by `ends`.
     elsewhere: Vec<(usize, InPlace)>,
 }
 
-impl Several {
-    /// `None` without any ends: the frame is the usual one.
-    fn boxed(ends: Vec<usize>, elsewhere: Vec<(usize, InPlace)>) -> Option<Box<Several>> {
-        (!ends.is_empty()).then(|| Box::new(Several { ends, elsewhere }))
-    }
-
+impl Pieces {
     /// The segment with this id, which lies in `memory` unless it is elsewhere.
-    fn segment<'a>(&'a self, id: usize, memory: &'a [u8]) -> Option<&'a [u8]> {
+    fn segment(&self, id: usize) -> Option<&[u8]> {
+        if self.ends.is_empty() {
+            return (id == 0).then_some(&self.memory);
+        }
         let end = *self.ends.get(id)?;
         if let Some((_, bytes)) = self.elsewhere.iter().find(|(elsewhere, _)| *elsewhere == id) {
             return Some((**bytes).as_ref());
         }
         let start = if id == 0 { 0 } else { self.ends[id - 1] };
-        Some(&memory[start..end])
+        Some(&self.memory[start..end])
+    }
+
+    fn bytes(&self) -> usize {
+        self.memory.len() + self.elsewhere.iter().map(|(_, bytes)| (**bytes).as_ref().len()).sum::<usize>()
     }
 }
 
 impl Frame {
     /// What it holds of memory.
     pub fn bytes(&self) -> usize {
-        size_of::<Frame>() + self.memory.len() + self.bytes_elsewhere()
+        size_of::<Frame>() + self.segments_bytes()
     }
 
     /// How many of its segments are read where the peer has put them.
     pub fn segments_in_place(&self) -> usize {
-        self.elsewhere().len()
+        match &self.0 {
+            Contents::Words(_) => 0,
+            Contents::Pieces(pieces) => pieces.elsewhere.len(),
+        }
     }
 
-    fn elsewhere(&self) -> &[(usize, InPlace)] {
-        self.several.as_ref().map_or(&[], |several| &several.elsewhere)
-    }
-
-    fn bytes_elsewhere(&self) -> usize {
-        self.elsewhere().iter().map(|(_, bytes)| (**bytes).as_ref().len()).sum()
+    fn segments_bytes(&self) -> usize {
+        match &self.0 {
+            Contents::Words(words) => words.len() * WORD_BYTES,
+            Contents::Pieces(pieces) => pieces.bytes(),
+        }
     }
 
     /// Makes a Cap'n Proto reader of it, with bounds on how much may be traversed and how deep: a hostile
     /// message can point at the same place many times, and so be far larger to walk than to send.
     #[inline]
     pub fn into_reader(self, limits: &Limits) -> capnp::message::Reader<Frame> {
-        let words = (self.memory.len() + self.bytes_elsewhere()) / WORD_BYTES;
+        let words = self.segments_bytes() / WORD_BYTES;
         let traversal_words = (words * TRAVERSALS_MAX).max(TRAVERSAL_WORDS_MIN);
         let options = ReaderOptions {
             traversal_limit_in_words: Some(traversal_words),
@@ -106,14 +114,16 @@ impl ReaderSegments for Frame {
     /// The engine asks for it dozens of times for a small message.
     #[inline]
     fn get_segment(&self, id: u32) -> Option<&[u8]> {
-        match &self.several {
-            Some(several) => several.segment(id as usize, &self.memory),
-            None if id == 0 => Some(&self.memory),
-            None => None,
+        match &self.0 {
+            Contents::Words(words) => (id == 0).then(|| Word::words_to_bytes(words)),
+            Contents::Pieces(pieces) => pieces.segment(id as usize),
         }
     }
 
     fn len(&self) -> usize {
-        self.several.as_ref().map_or(1, |several| several.ends.len())
+        match &self.0 {
+            Contents::Words(_) => 1,
+            Contents::Pieces(pieces) => pieces.ends.len().max(1),
+        }
     }
 }

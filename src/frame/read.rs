@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
@@ -25,6 +26,7 @@ thread_local! {
 pub struct FrameReader {
     half: ReadHalf,
     decoder: Decoder,
+    frame_bytes_max: usize,
     ended: bool,
 }
 
@@ -33,7 +35,7 @@ impl FrameReader {
     pub fn new(half: ReadHalf, limits: &Limits) -> Self {
         let decoder = Decoder::new(limits);
         let decoder = if half.is_in_place() { decoder.expecting_in_place() } else { decoder };
-        FrameReader { half, decoder, ended: false }
+        FrameReader { half, decoder, frame_bytes_max: limits.frame_bytes_max, ended: false }
     }
 
     /// A frame that has been read already. What is wrong with the stream comes after its last good frame.
@@ -56,7 +58,7 @@ impl FrameReader {
         if self.ended {
             return Poll::Ready(Ok(false));
         }
-        let count = ready!(self.poll_read_some(cx)).map_err(|e| Error::stream("read from the peer", e))?;
+        let count = ready!(self.poll_read_some(cx)).map_err(failed)?;
         if count == 0 {
             self.ended = true;
             self.decoder.end();
@@ -66,18 +68,28 @@ impl FrameReader {
 
     /// The next frame; `None` at a clean end of the stream.
     pub async fn next(&mut self) -> Result<Option<Frame>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>>> {
         loop {
-            if let Some(frame) = self.next_ready() {
-                return frame.map(Some);
+            if self.decoder.is_between_frames() {
+                if self.ended {
+                    return Poll::Ready(Ok(None));
+                }
+                // What comes as a frame need not be put together.
+                let frame = ready!(self.half.poll_frame(cx, self.frame_bytes_max)).map_err(failed)?;
+                if let Some(words) = frame {
+                    return Poll::Ready(Ok(Some(Frame::of(words))));
+                }
+            } else if let Some(frame) = self.next_ready() {
+                return Poll::Ready(frame.map(Some));
             }
-            let more = poll_fn(|cx| self.poll_read(cx)).await?;
-            if !more && !self.is_ready() {
-                return Ok(None);
-            }
+            ready!(self.poll_read(cx))?;
         }
     }
 
-    fn poll_read_some(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+    fn poll_read_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if let Some(bytes) = self.decoder.next_segment()
             && let Some(segment) = ready!(self.half.poll_in_place(cx, bytes))?
         {
@@ -97,4 +109,8 @@ impl FrameReader {
             Poll::Ready(Ok(buffer.filled().len()))
         })
     }
+}
+
+fn failed(error: io::Error) -> Error {
+    Error::stream("read from the peer", error)
 }

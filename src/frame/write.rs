@@ -103,16 +103,17 @@ impl<M: Segments + Unpin> FrameWriter<M> {
 
     /// Lets `fill` write a frame of up to `most` bytes where it is sent from. It gives its length, or a reason to
     /// send nothing. Where there is no such room, or not now, nothing happens: queue the message. What was
-    /// written is seen by the peer after a flush.
+    /// written is seen by the peer after a flush, or `at_once` where that takes no waiting.
     pub(crate) fn write_in_place<E>(
         &mut self,
         most: usize,
+        at_once: bool,
         fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> io::Result<Option<Result<(), E>>> {
         match &self.half {
             // It would go before those that are queued.
             _ if !self.queue.is_empty() => Ok(None),
-            half if half.has_memory() => self.half.write_in_place(most, fill),
+            half if half.has_memory() => self.half.write_in_place(most, at_once, fill),
             _ => Ok(self.stage.put(most, fill)),
         }
     }
@@ -319,7 +320,7 @@ mod tests {
                         space.copy_from_slice(&frame);
                         Ok::<_, Infallible>(frame.len())
                     };
-                    let written = if *in_place { writer.write_in_place(frame.len(), fill).unwrap() } else { None };
+                    let written = if *in_place { writer.write_in_place(frame.len(), false, fill).unwrap() } else { None };
                     if written.is_none() {
                         writer.push(message);
                     }

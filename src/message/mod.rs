@@ -40,7 +40,6 @@ use capnp::traits::Owned;
 pub use bytes::BytesLoan;
 pub use publisher::{PublishOptions, Publisher};
 pub use receiver::Receiver;
-use receiver::Sending;
 pub use segment::Segment;
 pub use sender::{Loan, Sender};
 pub use subscriber::{SubscribeOptions, Subscriber};
@@ -104,9 +103,7 @@ impl Listener {
     /// [`Error::Os`] when the system refuses.
     pub async fn accept<T: Owned>(&mut self) -> Result<Receiver<T>> {
         match &mut self.place {
-            Place::Transport(listener) => {
-                Ok(Receiver::new(ReadHalf::in_place(Sending::of(listener.accept().await?)), None, &self.limits))
-            }
+            Place::Transport(listener) => Ok(Receiver::accepted(listener.accept().await?, &self.limits)),
             Place::Fifo(options, reader) => {
                 let Address::Pipe(path) = &self.address else { unreachable!("bound as a FIFO") };
                 let reader = match reader.take() {

@@ -1,27 +1,34 @@
 //! [`Receiver`]: the reading side.
 
-use std::io;
 use std::marker::PhantomData;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
 use capnp::message::TypedReader;
 use capnp::traits::Owned;
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::frame::{Frame, FrameReader};
-use crate::transport::half::{InPlace, ReadInPlace};
 use crate::transport::{Accepted, ReadHalf, Stream, WriteHalf};
-use crate::{Limits, Result};
+use crate::{Error, Limits, Result};
 
 /// Receives messages of the type `T`, such as `record::Owned`, from one sender.
 pub struct Receiver<T> {
-    reader: FrameReader,
+    source: Source,
     limits: Limits,
-    /// Nothing goes to the sender, but closing this half would look like our end.
-    _writer: Option<WriteHalf>,
     receives: PhantomData<fn() -> T>,
+}
+
+/// Where messages come from.
+#[allow(clippy::large_enum_variant, reason = "it is nearly always the large one")]
+enum Source {
+    /// A sender that was accepted. Its stream is attached by a task: that may wait for the sender's first bytes, and a
+    /// sender that shakes hands must not wait until it is read from.
+    Attaching(AbortOnDropHandle<Result<Stream>>),
+    Attached {
+        reader: FrameReader,
+        /// Nothing goes to the sender, but closing this half would look like our end.
+        _writer: Option<WriteHalf>,
+    },
+    Failed(Error),
 }
 
 impl<T: Owned> Receiver<T> {
@@ -31,8 +38,15 @@ impl<T: Owned> Receiver<T> {
     }
 
     pub(super) fn new(reader: ReadHalf, writer: Option<WriteHalf>, limits: &Limits) -> Self {
-        let reader = FrameReader::new(reader, limits);
-        Receiver { reader, limits: limits.clone(), _writer: writer, receives: PhantomData }
+        Self::of(Source::attached(reader, writer, limits), limits)
+    }
+
+    pub(super) fn accepted(accepted: Accepted, limits: &Limits) -> Self {
+        Self::of(Source::Attaching(AbortOnDropHandle::new(tokio::spawn(accepted.attach()))), limits)
+    }
+
+    fn of(source: Source, limits: &Limits) -> Self {
+        Receiver { source, limits: limits.clone(), receives: PhantomData }
     }
 
     /// The next message, or `None` when the sender has ended the stream. Dropping the future loses
@@ -43,47 +57,33 @@ impl<T: Owned> Receiver<T> {
     /// [`Error::Limit`](crate::Error::Limit) for a message that is too large; both come after every
     /// message before it was received, and repeat.
     pub async fn recv(&mut self) -> Result<Option<TypedReader<Frame, T>>> {
-        let frame = self.reader.next().await?;
+        let reader = match &mut self.source {
+            Source::Attached { reader, .. } => reader,
+            _ => self.attached().await?,
+        };
+        let frame = reader.next().await?;
         Ok(frame.map(|frame| frame.into_reader(&self.limits).into_typed()))
     }
-}
 
-/// A sender that was accepted. Its stream is attached by a task: that may wait for the sender's first bytes,
-/// and a sender that shakes hands must not wait until it is read from.
-pub(super) enum Sending {
-    Attaching(AbortOnDropHandle<Result<Stream>>),
-    Attached(Stream),
-    Failed,
-}
-
-impl Sending {
-    pub(super) fn of(accepted: Accepted) -> Self {
-        Sending::Attaching(AbortOnDropHandle::new(tokio::spawn(accepted.attach())))
-    }
-
-    /// The sender's stream, once it is attached.
-    fn poll_attached(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&mut ReadHalf>> {
-        if let Sending::Attaching(attached) = self {
-            let attached = ready!(Pin::new(attached).poll(cx));
-            *self = Sending::Failed;
-            *self = Sending::Attached(attached?.map_err(io::Error::other)?);
+    /// The sender's messages, once its stream is attached.
+    async fn attached(&mut self) -> Result<&mut FrameReader> {
+        if let Source::Attaching(attaching) = &mut self.source {
+            self.source = match attaching.await {
+                Ok(Ok(stream)) => Source::attached(stream.reader, Some(stream.writer), &self.limits),
+                Ok(Err(error)) => Source::Failed(error),
+                Err(panicked) => Source::Failed(Error::stream("attach a sender", panicked.into())),
+            };
         }
-        match self {
-            Sending::Attached(stream) => Poll::Ready(Ok(&mut stream.reader)),
-            _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        match &mut self.source {
+            Source::Attached { reader, .. } => Ok(reader),
+            Source::Failed(error) => Err(error.clone()),
+            Source::Attaching(_) => unreachable!("it was waited for"),
         }
     }
 }
 
-impl AsyncRead for Sending {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let reader = ready!(self.get_mut().poll_attached(cx))?;
-        Pin::new(reader).poll_read(cx, buffer)
-    }
-}
-
-impl ReadInPlace for Sending {
-    fn poll_in_place(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<Option<InPlace>>> {
-        ready!(self.poll_attached(cx))?.poll_in_place(cx, bytes)
+impl Source {
+    fn attached(reader: ReadHalf, writer: Option<WriteHalf>, limits: &Limits) -> Self {
+        Source::Attached { reader: FrameReader::new(reader, limits), _writer: writer }
     }
 }

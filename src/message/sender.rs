@@ -79,8 +79,11 @@ impl<T: Owned> Sender<T> {
     /// [`Error::Disconnected`] when the receiver is gone, [`Error::Limit`] for a message that is too large
     /// (nothing of it is sent, and the sender goes on).
     pub async fn send(&mut self, build: impl FnOnce(T::Builder<'_>)) -> Result<()> {
-        self.feed(build).await?;
-        self.flush().await
+        self.put(build, true)?;
+        match self.writer.unflushed_bytes() {
+            0 => Ok(()),
+            _ => self.flush().await,
+        }
     }
 
     /// Builds a message and puts it into the queue, which is written when it is long, by
@@ -91,18 +94,27 @@ impl<T: Owned> Sender<T> {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn feed(&mut self, build: impl FnOnce(T::Builder<'_>)) -> Result<()> {
+        self.put(build, false)?;
+        self.flush_long_queue().await
+    }
+
+    /// Builds a message and puts it into the queue, or, `at_once`, sends it if nothing has to be waited for.
+    fn put(&mut self, build: impl FnOnce(T::Builder<'_>), at_once: bool) -> Result<()> {
         let bytes = self.sizes.next_bytes();
         let mut build = Some(build);
         let mut build = |root: T::Builder<'_>| build.take().expect("it is built once")(root);
-        if let Some(built) = self.build_in_place(bytes, &mut build)? {
-            return match built {
-                Ok(bytes) => self.note(bytes).await,
-                Err(outgrown) => self.feed_message(outgrown).await,
-            };
+        match self.build_in_place(bytes, at_once, &mut build)? {
+            Some(Ok(bytes)) => {
+                self.sizes.note(bytes);
+                Ok(())
+            }
+            Some(Err(outgrown)) => self.queue(Outgoing::Built(Draft::Heap(outgrown))),
+            None => {
+                let mut message = self.draft(bytes);
+                build(message.init_root());
+                self.queue(Outgoing::Built(message))
+            }
         }
-        let mut message = self.draft(bytes);
-        build(message.init_root());
-        self.queue(Outgoing::Built(message)).await
     }
 
     /// The same for a message that is built already; its root must be a `T`.
@@ -110,7 +122,8 @@ impl<T: Owned> Sender<T> {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn feed_message(&mut self, message: Builder<HeapAllocator>) -> Result<()> {
-        self.queue(Outgoing::Built(Draft::Heap(message))).await
+        self.queue(Outgoing::Built(Draft::Heap(message)))?;
+        self.flush_long_queue().await
     }
 
     /// Memory of about `words` words to build a message in, for as long as it takes, and to
@@ -158,6 +171,7 @@ impl<T: Owned> Sender<T> {
     fn build_in_place(
         &mut self,
         bytes: usize,
+        at_once: bool,
         build: &mut impl FnMut(T::Builder<'_>),
     ) -> Result<Option<Result<usize, Builder<HeapAllocator>>>> {
         let space = bytes + TABLE_BYTES;
@@ -165,7 +179,7 @@ impl<T: Owned> Sender<T> {
             return Ok(None);
         }
         let mut built = 0;
-        let written = self.writer.write_in_place(space, |space| {
+        let written = self.writer.write_in_place(space, at_once, |space| {
             built = shm::build::<T>(space, build)?;
             Ok(built)
         });
@@ -178,7 +192,7 @@ impl<T: Owned> Sender<T> {
     }
 
     async fn send_outgoing(&mut self, message: Outgoing) -> Result<()> {
-        self.queue(message).await?;
+        self.queue(message)?;
         self.flush().await
     }
 
@@ -194,18 +208,17 @@ impl<T: Owned> Sender<T> {
         }
     }
 
-    async fn queue(&mut self, message: Outgoing) -> Result<()> {
+    fn queue(&mut self, message: Outgoing) -> Result<()> {
         let bytes = message.segments().iter().map(|segment| segment.len()).sum();
         if bytes > self.frame_bytes_max {
             return Err(too_large(self.frame_bytes_max, bytes));
         }
         self.writer.push(message);
-        self.note(bytes).await
+        self.sizes.note(bytes);
+        Ok(())
     }
 
-    /// A message of so many bytes was put into the queue, or beyond it.
-    async fn note(&mut self, bytes: usize) -> Result<()> {
-        self.sizes.note(bytes);
+    async fn flush_long_queue(&mut self) -> Result<()> {
         match self.writer.unflushed_bytes() >= QUEUE_BYTES {
             true => self.flush().await,
             false => Ok(()),

@@ -10,26 +10,21 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use capnp::Word;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::shm::Pool;
 pub(crate) use super::shm::{Arena, Lease};
+use super::shm::{Pool, Reader};
 
 /// Bytes of the peer, where the peer has put them. They go back to it when this is dropped, on any thread.
 pub type InPlace = Box<dyn AsRef<[u8]> + Send + Sync>;
-
-/// What a transport offers that can show bytes in place.
-pub(crate) trait ReadInPlace: AsyncRead + Send + Unpin {
-    /// See [`ReadHalf::poll_in_place`].
-    fn poll_in_place(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<Option<InPlace>>>;
-}
 
 /// The half of a stream that is read.
 pub struct ReadHalf(Reads);
 
 enum Reads {
     Bytes(Box<dyn AsyncRead + Send + Unpin>),
-    InPlace(Box<dyn ReadInPlace>),
+    Shared(Box<Reader>),
 }
 
 /// The half of a stream that is written.
@@ -46,13 +41,23 @@ impl ReadHalf {
         ReadHalf(Reads::Bytes(Box::new(half)))
     }
 
-    pub(crate) fn in_place(half: impl ReadInPlace + 'static) -> Self {
-        ReadHalf(Reads::InPlace(Box::new(half)))
+    /// Reads from shared memory.
+    pub(super) fn shared(half: Reader) -> Self {
+        ReadHalf(Reads::Shared(Box::new(half)))
     }
 
     /// Whether [`poll_in_place`](Self::poll_in_place) ever gives something.
     pub fn is_in_place(&self) -> bool {
-        matches!(self.0, Reads::InPlace(_))
+        matches!(&self.0, Reads::Shared(half) if half.is_in_place())
+    }
+
+    /// Takes the next bytes of the stream as one frame of one segment, if that is how they came and it has no more than
+    /// `bytes_max` bytes: the words of the segment. It waits until there is something. `None`: nothing was taken, read.
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>, bytes_max: usize) -> Poll<io::Result<Option<Vec<Word>>>> {
+        match &mut self.0 {
+            Reads::Bytes(_) => Poll::Ready(Ok(None)),
+            Reads::Shared(half) => half.poll_frame(cx, bytes_max),
+        }
     }
 
     /// Takes the next `bytes` bytes of the stream where they are, aligned to 8, if just these were handed
@@ -60,7 +65,7 @@ impl ReadHalf {
     pub fn poll_in_place(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<Option<InPlace>>> {
         match &mut self.0 {
             Reads::Bytes(_) => Poll::Ready(Ok(None)),
-            Reads::InPlace(half) => half.poll_in_place(cx, bytes),
+            Reads::Shared(half) => half.poll_in_place(cx, bytes),
         }
     }
 }
@@ -69,7 +74,7 @@ impl AsyncRead for ReadHalf {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Reads::Bytes(half) => Pin::new(half).poll_read(cx, buffer),
-            Reads::InPlace(half) => Pin::new(half).poll_read(cx, buffer),
+            Reads::Shared(half) => Pin::new(half).poll_read(cx, buffer),
         }
     }
 }
@@ -104,15 +109,17 @@ impl WriteHalf {
 
     /// Lets `fill` write the next bytes of the stream, up to `most`, where they are sent from. It gives how
     /// many there are, or a reason to send none. Where the transport has no such room, or not now, nothing
-    /// happens: write them as bytes. What was written goes with the next write, or a flush.
+    /// happens: write them as bytes. What was written goes at once, or with the next write, or a flush.
     pub(crate) fn write_in_place<E>(
         &mut self,
         most: usize,
+        at_once: bool,
         fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> io::Result<Option<Result<(), E>>> {
         let Some(pool) = &self.pool else { return Ok(None) };
-        let written = pool.write_in_place(most, fill).map_err(io::Error::other)?;
-        Ok(written.map(|written| written.map(|bytes| self.unflushed += bytes)))
+        let written = pool.write_in_place(most, at_once, fill).map_err(io::Error::other)?;
+        Ok(written
+            .map(|written| written.map(|bytes| self.unflushed = if at_once { 0 } else { self.unflushed + bytes })))
     }
 
     /// How much was [written in place](Self::write_in_place) since the last flush, in bytes.

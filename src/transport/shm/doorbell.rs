@@ -221,6 +221,13 @@ impl Waiter {
         }
     }
 
+    /// What was waited for was there when this side looked by itself.
+    pub(super) fn found(&mut self) {
+        if !matches!(self.state, State::Awake) {
+            let _ = self.awake();
+        }
+    }
+
     /// The condition holds.
     fn awake(&mut self) -> Poll<Result<()>> {
         if let State::Asleep(since) = self.state {

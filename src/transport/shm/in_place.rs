@@ -9,7 +9,7 @@ use capnp::traits::Owned;
 
 /// What a message takes beside its segment: a table that says that there is one.
 pub(crate) const TABLE_BYTES: usize = WORD_BYTES;
-const WORD_BYTES: usize = 8;
+pub(super) const WORD_BYTES: usize = 8;
 
 /// Builds a frame in the space, which need not be zero, and gives its length in bytes. A message that
 /// outgrows the space is given back, on the heap.

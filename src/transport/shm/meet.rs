@@ -225,11 +225,7 @@ fn halves(
     let tier = mine.tier_with(&theirs);
     let (reads, writes) = doorbell(socket, mine.spin)?;
     let pool = Pool::new(producer, writes.bell(), tier, mine.bytes_max.min(theirs.bytes_max), budget);
-    let reader = Reader::new(consumer, reads, tier, mine.bytes_max);
-    let reader = match tier {
-        Tier::Copy => ReadHalf::new(reader),
-        Tier::Sealed | Tier::Trusted => ReadHalf::in_place(reader),
-    };
+    let reader = ReadHalf::shared(Reader::new(consumer, reads, tier, mine.bytes_max));
     Ok((reader, WriteHalf::with_pool(Writer::new(pool.clone(), writes), pool)))
 }
 

@@ -49,6 +49,7 @@ mod tests;
 
 pub(crate) use arena::Arena;
 pub use doorbell::{BlockingDoorbell, Condition, Waiter, doorbell};
+use in_place::WORD_BYTES;
 pub(crate) use in_place::{TABLE_BYTES, build};
 pub(crate) use lease::Lease;
 pub(super) use meet::{HELLO_MAGIC, Host, Terms, ask};
@@ -57,4 +58,5 @@ pub(crate) use pool::{Pool, SHARED_BYTES_MIN};
 pub(crate) use publish::{Publisher, Subscriber};
 pub use region::Region;
 pub use ring::{Consumer, Held, Label, Loan, Producer, Record, Room, link};
+pub(super) use stream::Reader;
 pub use sync::{Memory, layout};

@@ -152,10 +152,11 @@ impl Pool {
     }
 
     /// Lets `fill` write the next bytes of the stream, up to `most`, into the ring, if there is room now. The
-    /// peer sees them when something is [published](Self::publish).
+    /// peer sees them at once, or when something is [published](Self::publish).
     pub(crate) fn write_in_place<E>(
         &self,
         most: usize,
+        at_once: bool,
         fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> Result<Option<Result<usize, E>>> {
         let mut state = self.lock();
@@ -167,6 +168,9 @@ impl Pool {
         let filled = fill(loan.as_mut_slice());
         if let Ok(bytes) = filled {
             loan.commit(bytes, Label { tag: tag::BYTES, more: false });
+            if at_once {
+                state.publish()?;
+            }
         }
         Ok(Some(filled))
     }

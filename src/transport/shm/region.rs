@@ -15,11 +15,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use capnp::Word;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 
-use super::sync::{Memory, layout};
+use super::sync::{Memory, layout, word};
 use crate::{Error, Result};
 
 /// A region, mapped: this side's own, writable, or the peer's, read only. Unmapped on drop.
@@ -231,6 +232,10 @@ impl Memory for Region {
         if let Some(last) = words.get(whole.len()) {
             rest.copy_from_slice(&last.load(Ordering::Relaxed).to_ne_bytes()[..rest.len()]);
         }
+    }
+
+    fn read_words(&self, offset: usize, count: usize) -> Vec<Word> {
+        self.words(offset, count).iter().map(|from| word(from.load(Ordering::Relaxed))).collect()
     }
 
     fn write(&self, offset: usize, from: &[u8]) {

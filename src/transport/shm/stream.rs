@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use capnp::Word;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::lending::{Borrowed, Borrower};
@@ -19,7 +20,7 @@ use super::sync::Memory;
 use super::{Consumer, Held, Label, Region, Waiter};
 use crate::Error;
 use crate::transport::Tier;
-use crate::transport::half::{InPlace, ReadInPlace};
+use crate::transport::half::InPlace;
 
 /// Tags of records.
 pub(super) mod tag {
@@ -38,7 +39,7 @@ pub(super) mod tag {
 }
 
 /// The half that is read.
-pub(super) struct Reader {
+pub(in crate::transport) struct Reader {
     consumer: Consumer,
     waiter: Waiter,
     borrower: Borrower<Arc<Mapped>, Region>,
@@ -86,7 +87,7 @@ impl Reader {
                     None => break,
                 },
             };
-            if taken == 0 && buffer.filled().len() > before && self.is_in_place(&piece) {
+            if taken == 0 && buffer.filled().len() > before && self.may_stay(&piece) {
                 // Somebody may want it where it is.
                 self.rest = Some((piece, taken));
                 break;
@@ -156,6 +157,20 @@ impl Reader {
         })
     }
 
+    /// Takes the next record if it is a small frame as a whole.
+    fn take_frame(&mut self, bytes_max: usize) -> crate::Result<Option<Vec<Word>>> {
+        let taken = self.consumer.receive_frame(Label { tag: tag::BYTES, more: false }, bytes_max)?;
+        if taken.is_some() {
+            self.waiter.found();
+            // The peer hears of the rest when this side waits: that is not before the message is handled, but sooner
+            // than it needs the space.
+            if self.consumer.unreleased_bytes() >= self.consumer.ring_bytes() / UNRELEASED_PART {
+                self.release();
+            }
+        }
+        Ok(taken)
+    }
+
     /// Waits until there is something to take, or the end.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Even when there is data: the waiter learns from what it finds whether to spin.
@@ -170,7 +185,7 @@ impl Reader {
     }
 
     /// Whether this may be read where it is, as the tier says.
-    fn is_in_place(&self, piece: &Piece) -> bool {
+    fn may_stay(&self, piece: &Piece) -> bool {
         match piece {
             Piece::Ring(_) => false,
             Piece::Blob(lent) => lent.blob().sealed || self.tier == Tier::Trusted,
@@ -192,15 +207,42 @@ impl AsyncRead for Reader {
     }
 }
 
-impl ReadInPlace for Reader {
-    fn poll_in_place(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<Option<InPlace>>> {
+impl Reader {
+    /// Whether [`poll_in_place`](Self::poll_in_place) ever gives something.
+    pub(in crate::transport) fn is_in_place(&self) -> bool {
+        self.tier != Tier::Copy
+    }
+
+    /// See [`ReadHalf::poll_frame`](crate::transport::ReadHalf::poll_frame).
+    pub(in crate::transport) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+    ) -> Poll<io::Result<Option<Vec<Word>>>> {
+        while self.rest.is_none() && !self.ended {
+            let taken = self.take_frame(bytes_max).map_err(io::Error::other)?;
+            if taken.is_some() || self.consumer.has_data().map_err(io::Error::other)? {
+                return Poll::Ready(Ok(taken));
+            }
+            self.release();
+            ready!(self.poll_data(cx))?;
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// See [`ReadHalf::poll_in_place`](crate::transport::ReadHalf::poll_in_place).
+    pub(in crate::transport) fn poll_in_place(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: usize,
+    ) -> Poll<io::Result<Option<InPlace>>> {
         while self.rest.is_none() && !self.ended {
             ready!(self.poll_data(cx))?;
             self.rest = self.next().map_err(io::Error::other)?.map(|piece| (piece, 0));
             self.release();
         }
         match self.rest.take() {
-            Some((piece @ Piece::Blob(_), 0)) if piece.bytes() == bytes && self.is_in_place(&piece) => {
+            Some((piece @ Piece::Blob(_), 0)) if piece.bytes() == bytes && self.may_stay(&piece) => {
                 let Piece::Blob(lent) = piece else { unreachable!("matched above") };
                 if lent.offset().is_multiple_of(8) {
                     return Poll::Ready(Ok(Some(Box::new(Readable(lent)))));
@@ -232,7 +274,7 @@ impl Piece {
     }
 }
 
-/// Bytes of a blob that may be read in place: made only of those for which [`Reader::is_in_place`] says so.
+/// Bytes of a blob that may be read in place: made only of those for which [`Reader::may_stay`] says so.
 struct Readable(Lent);
 
 impl AsRef<[u8]> for Readable {
@@ -359,6 +401,9 @@ impl AsyncWrite for Writer {
         Poll::Ready(Ok(()))
     }
 }
+
+/// Small messages that are taken one by one keep no more than this part of the ring from the peer.
+const UNRELEASED_PART: usize = 8;
 
 /// The most slices of one write; the rest waits for the next.
 const SLICES_MAX: usize = 64;

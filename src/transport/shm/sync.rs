@@ -6,6 +6,8 @@
 
 use std::sync::atomic::Ordering;
 
+use capnp::Word;
+
 /// The memory of one side: words that one side writes and both read.
 ///
 /// Offsets are in bytes and, of single words, multiples of 8. An access out of bounds panics; the ring makes none, whatever
@@ -23,11 +25,22 @@ pub trait Memory {
     /// Copies bytes out, from any offset, each word read once. The peer may be writing to them.
     fn read(&self, offset: usize, to: &mut [u8]);
 
+    /// Copies words out, each read once. The peer may be writing to them.
+    fn read_words(&self, offset: usize, count: usize) -> Vec<Word> {
+        (0..count).map(|index| word(self.load(offset + index * 8))).collect()
+    }
+
     /// Copies bytes in, at any offset. Only this side writes to them, and an honest peer does not read them meanwhile.
     fn write(&self, offset: usize, from: &[u8]);
 
     /// Orders this thread's accesses to every memory of this kind.
     fn fence(order: Ordering);
+}
+
+/// The bytes of a word, as they are in memory.
+pub(super) fn word(value: u64) -> Word {
+    let [a, b, c, d, e, f, g, h] = value.to_ne_bytes();
+    capnp::word(a, b, c, d, e, f, g, h)
 }
 
 /// Where things are in a region. Every word that one side changes often has 128 bytes to itself: a

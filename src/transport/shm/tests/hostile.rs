@@ -67,7 +67,11 @@ pub(super) fn run(script: &[u8]) {
                 theirs.store(offset, value);
             }
             1 => send(action >> 3, operand, &theirs),
-            2 | 3 => match consumer.receive() {
+            2 => match consumer.receive_frame(Label::default(), usize::from(operand)) {
+                Ok(words) => assert!(words.is_none_or(|words| words.len() < usize::from(operand) / 8)),
+                Err(error) => assert!(matches!(error, Error::Protocol { .. }), "{error}"),
+            },
+            3 => match consumer.receive() {
                 Ok(Some(record)) => {
                     let mut copy = vec![0; record.bytes()];
                     record.copy_to(&mut copy);
@@ -163,6 +167,11 @@ fn send(kind: u8, bytes: u8, theirs: &Words) {
     let written = theirs.load(layout::WRITTEN);
     let offset = layout::RING + (written as usize & (RING_BYTES - 8));
     theirs.store(offset, u64::from(bytes) | u64::from(kind % 4) << 32);
+    if kind & 4 != 0 {
+        // A frame, if its bytes are words.
+        let table = (u64::from(bytes) / 8).saturating_sub(1) << 32;
+        theirs.store(layout::RING + ((written as usize + 8) & (RING_BYTES - 8)), table.to_le());
+    }
     theirs.store(layout::WRITTEN, written.wrapping_add(8 + u64::from(bytes).next_multiple_of(8)));
 }
 

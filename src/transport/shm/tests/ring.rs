@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use capnp::Word;
 use proptest::prelude::*;
 
 use super::hostile::{self, RING_BYTES, Words};
@@ -125,6 +126,34 @@ proptest! {
         }
         prop_assert!(done);
         prop_assert_eq!(received, whole);
+    }
+
+    /// What is one frame of one segment comes as its words, and all else as it is.
+    #[test]
+    fn a_frame_comes_as_its_words(
+        records in prop::collection::vec((0usize..14, 0u32..3, 0usize..8, any::<u8>()), 1..40),
+        most in 0usize..120,
+    ) {
+        let (mut producer, mut consumer) = ends();
+        for (words, segments, more, junk) in records {
+            // Mostly one, with a table that is right, and whole words.
+            let mut bytes = vec![junk; words * 8 + more / 7];
+            if let Some(table) = bytes.first_chunk_mut::<8>() {
+                let wrong = u64::from(more == 6);
+                let said = (words as u64 - 1 + wrong) << 32 | u64::from(segments / 2);
+                *table = said.to_le_bytes();
+            }
+            let is_frame = (1..=most / 8).contains(&words) && segments < 2 && more < 6;
+            prop_assert!(send(&mut producer, &bytes));
+            let _ = producer.publish();
+            let frame = consumer.receive_frame(Label::default(), most).unwrap();
+            let frame = frame.map(|words| Word::words_to_bytes(&words).to_vec());
+            prop_assert_eq!(&frame, &is_frame.then(|| bytes[8..].to_vec()));
+            if !is_frame {
+                prop_assert_eq!(receive(&mut consumer), Some((bytes, Label::default())));
+            }
+            let _ = consumer.release();
+        }
     }
 
     #[test]
