@@ -71,7 +71,8 @@ impl FrameReader {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>>> {
+    /// [`next`](Self::next), for who has a future already.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>>> {
         loop {
             if self.decoder.is_between_frames() {
                 if self.ended {

@@ -118,6 +118,11 @@ impl<M: Segments + Unpin> FrameWriter<M> {
         }
     }
 
+    /// Whether something is queued although it could be written in place, if there were room.
+    pub(crate) fn is_held_up(&self) -> bool {
+        !self.queue.is_empty() && self.half.has_memory()
+    }
+
     /// How much the peer does not see before a flush, in bytes.
     pub(crate) fn unflushed_bytes(&self) -> usize {
         self.queued_bytes + self.stage.len() + self.half.unflushed_bytes()

@@ -1,5 +1,6 @@
 //! [`Receiver`]: the reading side.
 
+use std::future::poll_fn;
 use std::marker::PhantomData;
 
 use capnp::message::TypedReader;
@@ -61,7 +62,7 @@ impl<T: Owned> Receiver<T> {
             Source::Attached { reader, .. } => reader,
             _ => self.attached().await?,
         };
-        let frame = reader.next().await?;
+        let frame = poll_fn(|cx| reader.poll_next(cx)).await?;
         Ok(frame.map(|frame| frame.into_reader(&self.limits).into_typed()))
     }
 

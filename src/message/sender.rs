@@ -218,8 +218,10 @@ impl<T: Owned> Sender<T> {
         Ok(())
     }
 
+    /// Writes the queue when it is long, or holds what did not go where it is sent from: there is no room for that now,
+    /// and what comes next would have to wait behind it.
     async fn flush_long_queue(&mut self) -> Result<()> {
-        match self.writer.unflushed_bytes() >= QUEUE_BYTES {
+        match self.writer.unflushed_bytes() >= QUEUE_BYTES || self.writer.is_held_up() {
             true => self.flush().await,
             false => Ok(()),
         }

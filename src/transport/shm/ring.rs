@@ -326,7 +326,12 @@ impl<M: Memory> Loan<'_, M> {
 impl<M: Memory> Consumer<M> {
     /// The next record, or `None` while there is none.
     pub fn receive(&mut self) -> Result<Option<Record<'_, M>>> {
-        let Some(extent) = self.find()? else { return Ok(None) };
+        self.receive_if(|_, _| true)
+    }
+
+    /// The next record, if what it is and how many bytes it has is wanted now.
+    pub(super) fn receive_if(&mut self, wanted: impl FnOnce(Label, usize) -> bool) -> Result<Option<Record<'_, M>>> {
+        let Some(extent) = self.find()?.filter(|extent| wanted(extent.label, extent.bytes)) else { return Ok(None) };
         self.position += record_size(extent.bytes);
         Ok(Some(Record { consumer: self, extent }))
     }
@@ -419,6 +424,7 @@ impl<M: Memory> Consumer<M> {
     }
 
     /// Whether there is something to receive.
+    #[inline]
     pub(super) fn has_data(&mut self) -> Result<bool> {
         if self.position == self.written {
             self.refresh()?;
@@ -426,6 +432,7 @@ impl<M: Memory> Consumer<M> {
         Ok(self.position != self.written)
     }
 
+    #[inline]
     fn refresh(&mut self) -> Result<()> {
         let written = self.peer.load(layout::WRITTEN);
         // The records up to there are read after the index that covers them.
@@ -527,6 +534,7 @@ fn record_size(bytes: usize) -> u64 {
     (HEADER_BYTES + bytes).next_multiple_of(ALIGN as usize) as u64
 }
 
+#[cold]
 pub(super) fn broken(what: impl Into<String>) -> Error {
     Error::Protocol { what: format!("shared memory: {}", what.into()) }
 }
@@ -576,6 +584,7 @@ impl Header {
         self.bytes as u64 | (self.kind as u64) << 32 | u64::from(self.tag) << 48
     }
 
+    #[inline]
     fn parse(word: u64) -> Result<Self> {
         let kind = match (word >> 32) as u16 {
             1 => Kind::Whole,

@@ -82,6 +82,7 @@ impl Reader {
         while buffer.remaining() > 0 && !self.ended {
             let (piece, taken) = match self.rest.take() {
                 Some(rest) => rest,
+                None if self.take_record(buffer)? => continue,
                 None => match self.next()? {
                     Some(piece) => (piece, 0),
                     None => break,
@@ -99,6 +100,16 @@ impl Reader {
         }
         self.release();
         Ok(())
+    }
+
+    /// Copies out the next record if that are bytes of the stream that fit: nothing needs to be known of it afterwards.
+    fn take_record(&mut self, buffer: &mut ReadBuf<'_>) -> crate::Result<bool> {
+        let most = buffer.remaining();
+        let fits = |label: Label, bytes| label.tag == tag::BYTES && bytes <= most;
+        let Some(record) = self.consumer.receive_if(fits)? else { return Ok(false) };
+        record.copy_to(buffer.initialize_unfilled_to(record.bytes()));
+        buffer.advance(record.bytes());
+        Ok(true)
     }
 
     /// Keeps a piece of which something is left, and gives back any other.
