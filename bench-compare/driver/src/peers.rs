@@ -54,6 +54,8 @@ enum Does {
     Streams,
     /// Of streams, the small messages.
     Records,
+    /// Of streams, the large messages.
+    Bulk,
     All,
     /// All but many calls in flight.
     Raw,
@@ -91,6 +93,7 @@ impl Way {
             Does::SingleCalls => !work.one_way && (work.name, work.size) != ("multiply", 64),
             Does::Streams => work.one_way,
             Does::Records => work.name == "record",
+            Does::Bulk => work.name == "bulk",
             Does::Raw => (work.name, work.size) != ("multiply", 64),
         }
     }
@@ -150,7 +153,8 @@ pub fn all() -> Vec<Peer> {
               ("shm", Spinning, "shm", SingleCalls)]),
         peer("shipmate", "target/release/peer-shipmate", Version::Ours,
             "The defaults, on one shard; spinning ways look for up to 1 ms before they sleep. Messages go one by one \
-             (`send`) or, where it says fed, are collected by the sender (`feed`).",
+             (`send`) or, where it says fed, are collected by the sender (`feed`); where it says lent, they are bytes that are \
+             written where they are sent from (`loan_bytes`).",
             &[("tcp", Tcp, "tcp", All), ("unix", Unix, "unix", All), ("pipe", Pipe, "pipe", All),
               ("shm copy", Sleeping, "shm copy", All),
               ("shm sealed", Sleeping, "shm sealed", All),
@@ -160,7 +164,11 @@ pub fn all() -> Vec<Peer> {
               ("shm trusted", Spinning, "shm spin trusted", All),
               ("tcp, fed", Tcp, "tcp fed", Streams), ("unix, fed", Unix, "unix fed", Streams),
               ("pipe, fed", Pipe, "pipe fed", Streams), ("shm, fed", Sleeping, "shm fed", Streams),
-              ("shm, fed", Spinning, "shm spin fed", Streams)]),
+              ("shm, fed", Spinning, "shm spin fed", Streams),
+              ("shm sealed, lent", Sleeping, "shm sealed lent", Bulk),
+              ("shm trusted, lent", Sleeping, "shm trusted lent", Bulk),
+              ("shm sealed, lent", Spinning, "shm spin sealed lent", Bulk),
+              ("shm trusted, lent", Spinning, "shm spin trusted lent", Bulk)]),
         peer("capnp-rpc", "target/release/peer-stock", Version::Crate("capnp-rpc"),
             "`twoparty::VatNetwork` over buffered streams as its documentation advises, TCP_NODELAY, one \
              current-thread tokio runtime; messages by `capnp-futures` over a buffer of 64 KiB, flushed after each \

@@ -1,8 +1,9 @@
-//! Shipmate, on one shard, with its defaults but for what the way says: `TRANSPORT [spin] [copy|sealed|trusted] [fed]`.
+//! Shipmate, on one shard, with its defaults but for what the way says: `TRANSPORT [spin] [copy|sealed|trusted] [fed|lent]`.
 
 use std::future::pending;
 use std::time::Duration;
 
+use capnp::data;
 use kit::{Job, Part, Sending, Tally, Work};
 use schema::peer_capnp::{peer, record};
 use shipmate::message::{Listener, Sender};
@@ -22,11 +23,15 @@ fn main() {
     LocalSet::new().block_on(&runtime, async {
         match (&job.part, job.work) {
             (Part::Server, Work::Multiply { .. } | Work::Blob { .. }) => serve(&here(&job.way[0]), spin, tier).await,
+            (Part::Server, _) if job.has("lent") => receive_bytes(&here(&job.way[0]), spin, tier).await,
             (Part::Server, _) => receive(&here(&job.way[0]), spin, tier).await,
             (Part::Client { address, time }, Work::Multiply { .. } | Work::Blob { .. }) => {
                 let options = ConnectOptions { spin, tier, ..Default::default() };
                 let connection = shipmate::connect_with(address.as_str(), &options).await.unwrap();
                 schema::call(connection.bootstrap(), job.work, *time).await;
+            }
+            (Part::Client { address, time }, work) if job.has("lent") => {
+                lend(address, Connecting { spin, tier }, work, *time).await
             }
             (Part::Client { address, time }, work) => {
                 send(address, Connecting { spin, tier }, job.has("fed"), work, *time).await
@@ -65,6 +70,37 @@ async fn receive(address: &Address, spin: Duration, tier: Tier) {
     }
     tally.figures();
     pending().await
+}
+
+/// The value, and behind it the blob.
+async fn receive_bytes(address: &Address, spin: Duration, tier: Tier) {
+    let options = ListenOptions { spin, tier, ..Default::default() };
+    let mut listener = Listener::bind_with(address.clone(), &options, Limits::DEFAULT).await.unwrap();
+    kit::ready(listener.address());
+    let mut receiver = listener.accept::<data::Owned>().await.unwrap();
+    let mut tally = Tally::default();
+    while let Some(message) = receiver.recv().await.unwrap() {
+        let (value, blob) = message.get().unwrap().split_first_chunk().unwrap();
+        tally.note(i64::from_le_bytes(*value), blob);
+    }
+    tally.figures();
+    pending().await
+}
+
+/// The same where a message is bytes alone, written where they are sent from.
+async fn lend(address: &str, options: Connecting, work: Work, time: Duration) {
+    let mut sender = Sender::<data::Owned>::connect_with(address, &options, &Limits::DEFAULT).await.unwrap();
+    let blob = work.payload();
+    let mut sending = Sending::begin(work, time);
+    while let Some(value) = sending.next() {
+        let mut loan = sender.loan_bytes(size_of::<i64>() + blob.len()).unwrap();
+        let (at, rest) = loan.split_first_chunk_mut().unwrap();
+        *at = value.to_le_bytes();
+        rest.copy_from_slice(&blob);
+        loan.send().await.unwrap();
+    }
+    sender.finish().await.unwrap();
+    sending.figures();
 }
 
 /// One by one, each in the transport before the next is built; or, if `fed`, collected by the sender.
