@@ -15,7 +15,7 @@ use futures::future::{AbortHandle, Abortable};
 use futures::{FutureExt, future::LocalBoxFuture};
 
 use super::question::{self, Question, content_of_return};
-use super::{CapTable, Tables, broken, disconnected, forward, write_error};
+use super::{CapTable, Tables, broken, disconnected, forward, wait_in, write_error};
 use crate::rpc::head::CallHead;
 use crate::rpc::message::{Incoming, Outgoing};
 
@@ -135,7 +135,7 @@ impl Call {
             return reply.capability(path);
         }
         let (there, is_there) = oneshot::channel();
-        state.waiting.push((there, path.to_vec()));
+        wait_in(&mut state.waiting, (there, path.to_vec()), |(there, _)| there.is_canceled());
         let hold = hold.cloned();
         capnp_rpc::new_future_client::<capnp::capability::Client>(async move {
             let hook = is_there.await.map_err(|_| disconnected())?;

@@ -11,7 +11,7 @@ use futures::channel::oneshot;
 
 use super::export::innermost;
 use super::question::{Question, Request};
-use super::{Tables, broken, copy_call, disconnected, forward};
+use super::{Tables, broken, copy_call, disconnected, forward, wait_in};
 use crate::rpc::message::Outgoing;
 use crate::rpc::stream::Window;
 
@@ -102,10 +102,11 @@ impl Capability {
         if let Some(Client(next)) = &next
             && let Kind::Promise(next) = &next.kind
         {
-            followers.retain(|follower| follower.strong_count() > 0);
             followers.push(Rc::downgrade(self));
             let mut next = next.borrow_mut();
-            next.followers.append(&mut followers);
+            for follower in followers {
+                wait_in(&mut next.followers, follower, |follower| follower.strong_count() == 0);
+            }
             next.called |= called;
         }
         drop(before);
@@ -331,7 +332,7 @@ impl ClientHook for Client {
             return Some(Promise::ok(promised.to.clone()));
         }
         let (resolve, resolved) = oneshot::channel();
-        promised.waiting.push(resolve);
+        wait_in(&mut promised.waiting, resolve, oneshot::Sender::is_canceled);
         Some(Promise::from_future(async move { resolved.await.map_err(|_| disconnected()) }))
     }
 

@@ -555,6 +555,15 @@ fn read_error(exception: exception::Reader<'_>) -> capnp::Error {
     capnp::Error { extra: format!("remote exception: {reason}"), kind }
 }
 
+/// Adds to a list of who waits for something. Before it grows, those leave who do not wait any more, so that a peer cannot
+/// make it grow with such.
+fn wait_in<T>(list: &mut Vec<T>, waiting: T, is_over: impl Fn(&T) -> bool) {
+    if list.len() == list.capacity() {
+        list.retain(|other| !is_over(other));
+    }
+    list.push(waiting);
+}
+
 /// Keeps the waker of who is polled.
 fn keep_waker(kept: &mut Option<Waker>, cx: &Context<'_>) {
     match kept {

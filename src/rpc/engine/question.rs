@@ -14,7 +14,7 @@ use capnp_rpc::rpc_capnp::{call, message, return_};
 
 use super::answer::Reply;
 use super::capability::{self, Capability};
-use super::{CapTable, Tables, broken, copy_call};
+use super::{CapTable, Tables, broken, copy_call, wait_in};
 use crate::rpc::message::{Incoming, Outgoing};
 use crate::rpc::stream::Window;
 
@@ -127,7 +127,8 @@ impl Question {
             State::Waiting { promises, .. } => {
                 let now = Capability::pipelined(&self.tables, self.clone(), path.to_vec());
                 let promise = Capability::promise(&self.tables, Box::new(now));
-                promises.push((promise.downgrade(), path.to_vec()));
+                let waiting = (promise.downgrade(), path.to_vec());
+                wait_in(promises, waiting, |(promise, _)| promise.strong_count() == 0);
                 Box::new(promise)
             }
             State::Done(Ok(results)) => results.capability(path).unwrap_or_else(broken),
