@@ -265,6 +265,11 @@ impl Frame {
         Frame(Contents::Words(words))
     }
 
+    /// A frame of this one segment, which lies elsewhere.
+    pub(super) fn in_place(segment: InPlace) -> Frame {
+        Frame(Contents::InPlace(segment))
+    }
+
     /// A frame that is here as a whole, its segment table first.
     pub(crate) fn whole(mut memory: Aligned, limits: &Limits) -> Result<Frame> {
         let table = Decoder::new(limits).parse_table(&memory)?;

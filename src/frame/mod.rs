@@ -39,6 +39,8 @@ pub struct Frame(Contents);
 enum Contents {
     /// The usual frame: small, and of one segment.
     Words(Vec<Word>),
+    /// A large one, of one segment that lies where the peer has put it.
+    InPlace(InPlace),
     Pieces(Box<Pieces>),
 }
 
@@ -49,6 +51,27 @@ struct Pieces {
     ends: Vec<usize>,
     /// Those that lie elsewhere, by their ids; they are empty by `ends`.
     elsewhere: Vec<(usize, InPlace)>,
+}
+
+/// Out of the way of the usual frame, which is asked for its segment all the time.
+impl Contents {
+    #[inline(never)]
+    fn segment(&self, id: usize) -> Option<&[u8]> {
+        match self {
+            Contents::Words(words) => (id == 0).then(|| Word::words_to_bytes(words)),
+            Contents::InPlace(bytes) => (id == 0).then(|| (**bytes).as_ref()),
+            Contents::Pieces(pieces) => pieces.segment(id),
+        }
+    }
+
+    #[inline(never)]
+    fn bytes(&self) -> usize {
+        match self {
+            Contents::Words(words) => words.len() * WORD_BYTES,
+            Contents::InPlace(bytes) => (**bytes).as_ref().len(),
+            Contents::Pieces(pieces) => pieces.bytes(),
+        }
+    }
 }
 
 impl Pieces {
@@ -80,6 +103,7 @@ impl Frame {
     pub fn segments_in_place(&self) -> usize {
         match &self.0 {
             Contents::Words(_) => 0,
+            Contents::InPlace(_) => 1,
             Contents::Pieces(pieces) => pieces.elsewhere.len(),
         }
     }
@@ -87,7 +111,7 @@ impl Frame {
     fn segments_bytes(&self) -> usize {
         match &self.0 {
             Contents::Words(words) => words.len() * WORD_BYTES,
-            Contents::Pieces(pieces) => pieces.bytes(),
+            other => other.bytes(),
         }
     }
 
@@ -116,13 +140,13 @@ impl ReaderSegments for Frame {
     fn get_segment(&self, id: u32) -> Option<&[u8]> {
         match &self.0 {
             Contents::Words(words) => (id == 0).then(|| Word::words_to_bytes(words)),
-            Contents::Pieces(pieces) => pieces.segment(id as usize),
+            other => other.segment(id as usize),
         }
     }
 
     fn len(&self) -> usize {
         match &self.0 {
-            Contents::Words(_) => 1,
+            Contents::Words(_) | Contents::InPlace(_) => 1,
             Contents::Pieces(pieces) => pieces.ends.len().max(1),
         }
     }

@@ -83,6 +83,9 @@ impl FrameReader {
                 if let Some(words) = frame {
                     return Poll::Ready(Ok(Some(Frame::of(words))));
                 }
+                if let Some(segment) = self.half.take_lent_frame(self.frame_bytes_max).map_err(failed)? {
+                    return Poll::Ready(Ok(Some(Frame::in_place(segment))));
+                }
             } else if let Some(frame) = self.next_ready() {
                 return Poll::Ready(frame.map(Some));
             }

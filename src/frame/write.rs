@@ -101,6 +101,13 @@ impl<M: Segments + Unpin> FrameWriter<M> {
         self.half.lease(bytes, zeroed)
     }
 
+    /// Sends the first `bytes` bytes of memory that was leased from this, whole words, as a message of one segment, if
+    /// nothing has to be waited for. Gives it back otherwise: queue it.
+    pub(crate) fn send_lease(&mut self, lease: Lease, bytes: usize) -> io::Result<Option<Lease>> {
+        // It would go before those that are queued.
+        if self.queue.is_empty() { self.half.send_lease(lease, bytes) } else { Ok(Some(lease)) }
+    }
+
     /// Lets `fill` write a frame of up to `most` bytes where it is sent from. It gives its length, or a reason to
     /// send nothing. Where there is no such room, or not now, nothing happens: queue the message. What was
     /// written is seen by the peer after a flush, or `at_once` where that takes no waiting.

@@ -53,7 +53,8 @@ impl BytesLoan<'_> {
     /// # Errors
     /// Those of [`Sender::send`].
     pub async fn send(self) -> Result<()> {
-        self.sender.send_segments(vec![self.segment]).await
+        self.sender.put_segment(self.segment)?;
+        self.sender.flush_rest().await
     }
 }
 

@@ -1,9 +1,12 @@
 //! [`Segment`]: messages that another Cap'n Proto library builds.
 
+use std::io;
+
 use capnp::{OutputSegments, Word};
 
-use crate::frame::WORD_BYTES;
+use crate::frame::{FrameWriter, Segments, WORD_BYTES};
 use crate::transport::half::Lease;
+use crate::transport::shm::SHARED_BYTES_MIN;
 
 /// A segment of a message that is put together as bytes, such as by the Cap'n Proto library of another
 /// language. It has as many words as were [asked for](super::Sender::segment).
@@ -22,6 +25,23 @@ impl Segment {
     pub(super) fn new(lease: Option<Lease>, words: usize) -> Self {
         let memory = lease.map_or_else(|| Memory::Heap(Word::allocate_zeroed_vec(words)), Memory::Shared);
         Segment { memory, bytes: words * WORD_BYTES }
+    }
+
+    /// Sends it as a message, if it is seen by the receiver and nothing has to be waited for. Gives it back otherwise.
+    pub(super) fn send<M: Segments + Unpin>(self, writer: &mut FrameWriter<M>) -> io::Result<Option<Self>> {
+        let Segment { memory, bytes } = self;
+        match memory {
+            Memory::Shared(lease) if bytes >= SHARED_BYTES_MIN => {
+                let left = writer.send_lease(lease, bytes)?;
+                Ok(left.map(|lease| Segment { memory: Memory::Shared(lease), bytes }))
+            }
+            memory => Ok(Some(Segment { memory, bytes })),
+        }
+    }
+
+    /// How many bytes it has.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Makes it end earlier, at a multiple of 8 bytes.

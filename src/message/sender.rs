@@ -80,10 +80,7 @@ impl<T: Owned> Sender<T> {
     /// (nothing of it is sent, and the sender goes on).
     pub async fn send(&mut self, build: impl FnOnce(T::Builder<'_>)) -> Result<()> {
         self.put(build, true)?;
-        match self.writer.unflushed_bytes() {
-            0 => Ok(()),
-            _ => self.flush().await,
-        }
+        self.flush_rest().await
     }
 
     /// Builds a message and puts it into the queue, which is written when it is long, by
@@ -160,11 +157,32 @@ impl<T: Owned> Sender<T> {
     ///
     /// # Errors
     /// Those of [`send`](Self::send).
-    pub async fn send_segments(&mut self, segments: Vec<Segment>) -> Result<()> {
-        if segments.is_empty() {
-            return Err(Error::Misuse("a message has at least one segment".into()));
+    pub async fn send_segments(&mut self, mut segments: Vec<Segment>) -> Result<()> {
+        match (segments.pop(), segments.is_empty()) {
+            (None, _) => return Err(Error::Misuse("a message has at least one segment".into())),
+            (Some(only), true) => self.put_segment(only)?,
+            (Some(last), false) => {
+                segments.push(last);
+                self.queue(Outgoing::Segments(segments))?;
+            }
         }
-        self.send_outgoing(Outgoing::Segments(segments)).await
+        self.flush_rest().await
+    }
+
+    /// Sends a message of one segment if nothing has to be waited for, or puts it into the queue.
+    pub(super) fn put_segment(&mut self, segment: Segment) -> Result<()> {
+        let bytes = segment.bytes();
+        if bytes > self.frame_bytes_max {
+            return Err(too_large(self.frame_bytes_max, bytes));
+        }
+        let left = segment.send(&mut self.writer).map_err(|e| Error::stream("send to the receiver", e))?;
+        match left {
+            Some(segment) => self.queue(Outgoing::Segments(vec![segment])),
+            None => {
+                self.sizes.note(bytes);
+                Ok(())
+            }
+        }
     }
 
     /// Builds a small message in memory that it is sent from, if there is room. It may outgrow that.
@@ -224,6 +242,14 @@ impl<T: Owned> Sender<T> {
         match self.writer.unflushed_bytes() >= QUEUE_BYTES || self.writer.is_held_up() {
             true => self.flush().await,
             false => Ok(()),
+        }
+    }
+
+    /// Writes what the receiver does not see yet, if there is anything.
+    pub(super) async fn flush_rest(&mut self) -> Result<()> {
+        match self.writer.unflushed_bytes() {
+            0 => Ok(()),
+            _ => self.flush().await,
         }
     }
 

@@ -60,6 +60,14 @@ impl ReadHalf {
         }
     }
 
+    /// The same, if its segment was handed over by reference: that, where it is. It does not wait.
+    pub(crate) fn take_lent_frame(&mut self, bytes_max: usize) -> io::Result<Option<InPlace>> {
+        match &mut self.0 {
+            Reads::Bytes(_) => Ok(None),
+            Reads::Shared(half) => half.take_lent_frame(bytes_max),
+        }
+    }
+
     /// Takes the next `bytes` bytes of the stream where they are, aligned to 8, if just these were handed
     /// over by reference. `None`: nothing was taken, read them.
     pub fn poll_in_place(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<Option<InPlace>>> {
@@ -100,6 +108,19 @@ impl WriteHalf {
     /// is to be `zeroed`, all of it is to be written: what is in it at first are bytes that were sent before.
     pub(crate) fn lease(&self, bytes: usize, zeroed: bool) -> Option<Lease> {
         self.pool.as_ref().and_then(|pool| pool.lease(bytes, zeroed))
+    }
+
+    /// Sends the first `bytes` bytes of memory that was leased from this, whole words, as a frame of one segment, behind
+    /// all that was written in place, if nothing has to be waited for. Gives it back otherwise: write it as bytes.
+    pub(crate) fn send_lease(&mut self, lease: Lease, bytes: usize) -> io::Result<Option<Lease>> {
+        if !self.pool.as_ref().is_some_and(|pool| lease.is_of(pool)) {
+            return Ok(Some(lease));
+        }
+        let left = lease.send(bytes).map_err(io::Error::other)?;
+        if left.is_none() {
+            self.unflushed = 0;
+        }
+        Ok(left)
     }
 
     /// Whether the transport has memory of its own for what is sent.

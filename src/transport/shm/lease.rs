@@ -3,20 +3,38 @@
 use std::ptr::NonNull;
 
 use super::pool::Pool;
+use crate::Result;
 
 /// Memory that its holder alone may use. What is in it at first, unless it was to be zeroed, are bytes that this side
 /// had there for the same peer.
 pub(crate) struct Lease {
     pool: Pool,
+    /// The id of the blob that it is in, at the start.
+    blob: usize,
     address: NonNull<u8>,
     bytes: usize,
+    /// The peer has it.
+    sent: bool,
 }
 
 impl Lease {
     /// Takes `bytes` bytes of the pool, aligned to pages, if it has them.
     pub(super) fn of(pool: Pool, bytes: usize, zeroed: bool) -> Option<Self> {
-        let address = if zeroed { pool.allocate(bytes)?.0 } else { pool.allocate_as_it_is(bytes)? };
-        Some(Lease { pool, address, bytes })
+        let (blob, address) = pool.allocate_blob(bytes, zeroed)?;
+        Some(Lease { pool, blob, address, bytes, sent: false })
+    }
+
+    /// Whether it is memory of this pool.
+    pub(crate) fn is_of(&self, pool: &Pool) -> bool {
+        self.pool.is(pool)
+    }
+
+    /// Sends its first `bytes` bytes, whole words, as a frame of one segment, if the peer has the blob mapped already
+    /// and nothing has to be waited for. Gives itself back otherwise.
+    pub(crate) fn send(mut self, bytes: usize) -> Result<Option<Self>> {
+        assert!(bytes <= self.bytes, "more is sent than was leased");
+        self.sent = self.pool.send_blob(self.blob, bytes, self.bytes)?;
+        Ok((!self.sent).then_some(self))
     }
 }
 
@@ -36,7 +54,9 @@ impl AsMut<[u8]> for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.pool.let_go(self.address, self.bytes);
+        if !self.sent {
+            self.pool.let_go_of(self.blob, self.bytes);
+        }
     }
 }
 

@@ -16,10 +16,10 @@ use tokio::task::AbortHandle;
 
 use super::doorbell::{Bell, DESCRIPTORS_WAITING_MAX};
 use super::lending::{Lender, Room, returned};
-use super::ring::{Label, Producer};
+use super::ring::{HEADER_BYTES, Label, Producer};
 use super::stream::{tag, to_io};
 use super::sync::Memory;
-use super::{Arena, Lease, Region};
+use super::{Arena, Lease, Region, TABLE_BYTES, WORD_BYTES};
 use crate::transport::Tier;
 use crate::{Error, Result};
 
@@ -31,7 +31,10 @@ const SEALED_BYTES_MIN: usize = 256 << 10;
 
 /// What the peer has not taken up yet is no more than this, before the last message: a writer waits then, as
 /// it does for a full ring. Without it, a peer that does not read would have the whole pool wait for it.
-const UNREAD_BYTES_MAX: usize = 4 << 20;
+pub(super) const UNREAD_BYTES_MAX: usize = 4 << 20;
+
+/// What a record says of where bytes are in a blob.
+const PLACE_BYTES: usize = 3 * WORD_BYTES;
 
 /// A blob that was free for as long as this is given back.
 const IDLE: Duration = Duration::from_secs(2);
@@ -113,19 +116,20 @@ impl Pool {
     pub(super) fn allocate(&self, bytes: usize) -> Option<(NonNull<u8>, usize)> {
         let mut state = self.lock();
         let id = self.hold(&mut state, bytes)?;
-        let used = state.lender.clear(id);
-        let region = &mut state.lender.blob(id).region;
-        // SAFETY: the region is this side's. Nobody holds the blob but this caller, who has not got it yet, and the
-        // peer has given it back, or breaks its word.
-        unsafe { region.slice_mut(0, used) }.fill(0);
+        state.clear(id);
+        let region = &state.lender.blob(id).region;
         Some((region.address(), region.bytes()))
     }
 
-    /// The same, with the bytes of earlier messages in it.
-    pub(super) fn allocate_as_it_is(&self, bytes: usize) -> Option<NonNull<u8>> {
+    /// The same, with the bytes of earlier messages in it unless it is to be `zeroed`, and the blob's id, by which to
+    /// [let go of it](Self::let_go_of).
+    pub(super) fn allocate_blob(&self, bytes: usize, zeroed: bool) -> Option<(usize, NonNull<u8>)> {
         let mut state = self.lock();
         let id = self.hold(&mut state, bytes)?;
-        Some(state.lender.blob(id).region.address())
+        if zeroed {
+            state.clear(id);
+        }
+        Some((id, state.lender.blob(id).region.address()))
     }
 
     /// Memory for bytes, which are all written before they are sent unless it is to be `zeroed`.
@@ -149,6 +153,29 @@ impl Pool {
         if let Some((id, _)) = state.find(address.as_ptr(), 1) {
             state.lender.let_go(id, used);
         }
+    }
+
+    /// The same for a blob that was allocated as such.
+    pub(super) fn let_go_of(&self, id: usize, used: usize) {
+        self.lock().lender.let_go(id, used);
+    }
+
+    /// Sends the first `bytes` bytes of a blob that was allocated as such, whole words, as a frame of one segment, if
+    /// the peer has it mapped and nothing has to be waited for. It is let go of then; up to `used` bytes were written.
+    pub(super) fn send_blob(&self, id: usize, bytes: usize, used: usize) -> Result<bool> {
+        let mut state = self.lock();
+        state.check()?;
+        if state.bell.has_ended() || !state.write_frame(id, bytes)? {
+            return Ok(false);
+        }
+        state.publish()?;
+        state.lender.let_go(id, used);
+        Ok(true)
+    }
+
+    /// Whether the two are the same.
+    pub(super) fn is(&self, other: &Pool) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Lets `fill` write the next bytes of the stream, up to `most`, into the ring, if there is room now. The
@@ -242,15 +269,42 @@ impl State {
             self.record(tag::BLOB, &[id_word, offset, count])?
         };
         if matches!(lent, Referred::Lent) {
-            self.lender.lend(id);
-            self.unread.push_back((self.producer.written(), bytes.len()));
-            self.unread_bytes += bytes.len();
+            self.note_lent(id, bytes.len());
         }
         Ok(lent)
     }
 
+    /// Writes a frame of one segment, which is the first `bytes` bytes of a blob that is held: its table, and where the
+    /// rest is. Nothing happens when there is no room for both now, or more to say to the peer first.
+    fn write_frame(&mut self, id: usize, bytes: usize) -> Result<bool> {
+        if !self.lender.is_attached(id) || !self.lender.may_lend(id) || self.too_far_ahead()?.is_some() {
+            return Ok(false);
+        }
+        // Room for both in one piece.
+        let Some(mut table) = self.producer.reserve(TABLE_BYTES + HEADER_BYTES + PLACE_BYTES)? else {
+            return Ok(false);
+        };
+        table.write(0, &(((bytes / WORD_BYTES) as u64) << 32).to_le_bytes());
+        table.commit(TABLE_BYTES, Label { tag: tag::BYTES, more: false });
+        let recorded = self.record(tag::BLOB, &[id as u64, 0, bytes as u64])?;
+        debug_assert!(matches!(recorded, Referred::Lent), "there was room");
+        self.note_lent(id, bytes);
+        Ok(true)
+    }
+
+    /// Notes that the last record lends so many bytes of a blob.
+    fn note_lent(&mut self, id: usize, bytes: usize) {
+        self.lender.lend(id);
+        self.unread.push_back((self.producer.written(), bytes));
+        self.unread_bytes += bytes;
+    }
+
     /// Where the first record ends that the peer has to take up before more is lent, if it has.
     fn too_far_ahead(&mut self) -> Result<Option<u64>> {
+        // What the peer says of it is not looked at before: it is in the peer's cache.
+        if self.unread_bytes < UNREAD_BYTES_MAX {
+            return Ok(None);
+        }
         while let Some(&(end, bytes)) = self.unread.front()
             && self.producer.is_taken(end)?
         {
@@ -258,6 +312,15 @@ impl State {
             self.unread_bytes -= bytes;
         }
         Ok(self.unread.front().filter(|_| self.unread_bytes >= UNREAD_BYTES_MAX).map(|(end, _)| *end))
+    }
+
+    /// Makes the bytes of a blob zero that may not be.
+    fn clear(&mut self, id: usize) {
+        let used = self.lender.clear(id);
+        let region = &mut self.lender.blob(id).region;
+        // SAFETY: the region is this side's. Nobody holds the blob but the caller, who has given it to nobody yet, and
+        // the peer has given it back, or breaks its word.
+        unsafe { region.slice_mut(0, used) }.fill(0);
     }
 
     /// Whether these bytes lie in a blob.

@@ -356,6 +356,16 @@ impl<M: Memory> Consumer<M> {
         Ok(Some(words))
     }
 
+    /// Receives what `take` receives, or, if that gives nothing, nothing. It holds no record.
+    pub(super) fn all_or_nothing<R>(&mut self, take: impl FnOnce(&mut Self) -> Result<Option<R>>) -> Result<Option<R>> {
+        let position = self.position;
+        let taken = take(self);
+        if !matches!(taken, Ok(Some(_))) {
+            self.position = position;
+        }
+        taken
+    }
+
     /// The next record, behind any padding.
     fn find(&mut self) -> Result<Option<Extent>> {
         while self.has_data()? {
@@ -473,6 +483,12 @@ impl<M: Memory> Record<'_, M> {
         self.extent.copy(&*self.consumer.peer, to);
     }
 
+    /// The words that it is, if it is so many.
+    pub(super) fn words<const N: usize>(&self) -> Option<[u64; N]> {
+        let Extent { offset, bytes, .. } = self.extent;
+        (bytes == N * WORD_BYTES).then(|| std::array::from_fn(|at| self.consumer.peer.load(offset + at * WORD_BYTES)))
+    }
+
     /// Keeps its space, to read it in place.
     pub fn hold(self) -> Held<M> {
         self.consumer.held.push_back(Holding { start: self.extent.start, given_back: false });
@@ -526,7 +542,7 @@ impl Held<Region> {
     }
 }
 
-const HEADER_BYTES: usize = 8;
+pub(super) const HEADER_BYTES: usize = 8;
 const ALIGN: u64 = 8;
 
 /// Header and bytes of a record, padded.

@@ -14,10 +14,10 @@ use capnp::Word;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::lending::{Borrowed, Borrower};
-use super::pool::{Pool, Referred, SHARED_BYTES_MIN, State, Yet};
+use super::pool::{Pool, Referred, SHARED_BYTES_MIN, State, UNREAD_BYTES_MAX, Yet};
 use super::ring::{Record, broken};
 use super::sync::Memory;
-use super::{Consumer, Held, Label, Region, Waiter};
+use super::{Consumer, Held, Label, Region, TABLE_BYTES, WORD_BYTES, Waiter};
 use crate::Error;
 use crate::transport::Tier;
 use crate::transport::half::InPlace;
@@ -46,6 +46,8 @@ pub(in crate::transport) struct Reader {
     tier: Tier,
     /// A piece of the stream of which the first bytes are read.
     rest: Option<(Piece, usize)>,
+    /// How much the peer has lent of which it was not told yet that it was taken up, in bytes.
+    lent_bytes: usize,
     ended: bool,
 }
 
@@ -73,7 +75,7 @@ impl Reader {
     /// `bytes_max`: what the peer may attach of blobs.
     pub(super) fn new(consumer: Consumer, waiter: Waiter, tier: Tier, bytes_max: usize) -> Self {
         let borrower = Borrower::new(bytes_max, consumer.mine());
-        Reader { consumer, waiter, borrower, tier, rest: None, ended: false }
+        Reader { consumer, waiter, borrower, tier, rest: None, lent_bytes: 0, ended: false }
     }
 
     /// Copies out what is there and fits.
@@ -122,6 +124,7 @@ impl Reader {
     }
 
     fn release(&mut self) {
+        self.lent_bytes = 0;
         if self.consumer.release() {
             // A peer that is gone waits for no room; what it wrote is still to be read.
             let _ = self.waiter.ring();
@@ -170,16 +173,46 @@ impl Reader {
 
     /// Takes the next record if it is a small frame as a whole.
     fn take_frame(&mut self, bytes_max: usize) -> crate::Result<Option<Vec<Word>>> {
-        let taken = self.consumer.receive_frame(Label { tag: tag::BYTES, more: false }, bytes_max)?;
+        let taken = self.consumer.receive_frame(BYTES, bytes_max)?;
         if taken.is_some() {
             self.waiter.found();
-            // The peer hears of the rest when this side waits: that is not before the message is handled, but sooner
-            // than it needs the space.
-            if self.consumer.unreleased_bytes() >= self.consumer.ring_bytes() / UNRELEASED_PART {
-                self.release();
-            }
+            self.release_in_time();
         }
         Ok(taken)
+    }
+
+    /// The peer hears of what was taken when this side waits: that is not before the message is handled, but sooner than
+    /// it needs the space.
+    fn release_in_time(&mut self) {
+        if self.consumer.unreleased_bytes() >= self.consumer.ring_bytes() / UNRELEASED_PART
+            || self.lent_bytes >= UNRELEASED_LENT_BYTES
+        {
+            self.release();
+        }
+    }
+
+    /// Takes the next two records if they are a frame of one segment: the table, and where in a blob the segment is. The
+    /// peer is trusted, so it may be read there.
+    fn take_lent(&mut self, bytes_max: usize) -> crate::Result<Option<Lent>> {
+        let place = self.consumer.all_or_nothing(|consumer| {
+            let Some(table) = consumer.receive_if(|label, bytes| label == BYTES && bytes == TABLE_BYTES)? else {
+                return Ok(None);
+            };
+            let [table] = words(table)?;
+            let (table, most) = (u64::from_le(table), bytes_max.saturating_sub(TABLE_BYTES));
+            let segment_bytes = (table >> 32) as usize * WORD_BYTES;
+            if table as u32 != 0 || !(SHARED_BYTES_MIN..=most).contains(&segment_bytes) {
+                return Ok(None);
+            }
+            let Some(place) = consumer.receive_if(|label, _| label.tag == tag::BLOB)? else { return Ok(None) };
+            let [id, offset, bytes] = words(place)?;
+            let fits = bytes == segment_bytes as u64 && offset.is_multiple_of(WORD_BYTES as u64);
+            Ok(fits.then_some([id, offset, bytes]))
+        })?;
+        let Some([id, offset, bytes]) = place else { return Ok(None) };
+        let lent = self.borrower.borrow(id, offset, bytes)?;
+        self.lent_bytes += lent.bytes();
+        Ok(Some(lent))
     }
 
     /// Waits until there is something to take, or the end.
@@ -241,6 +274,17 @@ impl Reader {
         Poll::Ready(Ok(None))
     }
 
+    /// See [`ReadHalf::take_lent_frame`](crate::transport::ReadHalf::take_lent_frame).
+    pub(in crate::transport) fn take_lent_frame(&mut self, bytes_max: usize) -> io::Result<Option<InPlace>> {
+        if self.tier != Tier::Trusted || self.rest.is_some() || self.ended {
+            return Ok(None);
+        }
+        let Some(lent) = self.take_lent(bytes_max).map_err(io::Error::other)? else { return Ok(None) };
+        self.waiter.found();
+        self.release_in_time();
+        Ok(Some(Box::new(Readable(lent))))
+    }
+
     /// See [`ReadHalf::poll_in_place`](crate::transport::ReadHalf::poll_in_place).
     pub(in crate::transport) fn poll_in_place(
         &mut self,
@@ -298,14 +342,10 @@ impl AsRef<[u8]> for Readable {
 
 /// What a record about blobs says.
 fn words<const N: usize>(record: Record<'_>) -> crate::Result<[u64; N]> {
-    let mut bytes = [0; 32];
-    let bytes = &mut bytes[..N * 8];
-    if record.bytes() != bytes.len() {
+    record.words().ok_or_else(|| {
         let (tag, bytes) = (record.label().tag, record.bytes());
-        return Err(broken(format!("a record with the tag {tag} and {bytes} bytes")));
-    }
-    record.copy_to(bytes);
-    Ok(std::array::from_fn(|index| u64::from_ne_bytes(std::array::from_fn(|at| bytes[index * 8 + at]))))
+        broken(format!("a record with the tag {tag} and {bytes} bytes"))
+    })
 }
 
 impl Writer {
@@ -413,8 +453,13 @@ impl AsyncWrite for Writer {
     }
 }
 
-/// Small messages that are taken one by one keep no more than this part of the ring from the peer.
+/// Of a record that is bytes of the stream, and a message of its own.
+const BYTES: Label = Label { tag: tag::BYTES, more: false };
+
+/// Messages that are taken one by one keep no more than this part of the ring from the peer,
 const UNRELEASED_PART: usize = 8;
+/// and of what it may have lent that is not taken up, no more than half.
+const UNRELEASED_LENT_BYTES: usize = UNREAD_BYTES_MAX / 2;
 
 /// The most slices of one write; the rest waits for the next.
 const SLICES_MAX: usize = 64;

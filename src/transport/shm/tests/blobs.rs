@@ -1,11 +1,13 @@
 //! Messages by reference between two sides that met, in every tier; and peers that break the rules.
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use capnp::message::{Builder, HeapAllocator};
+use capnp::data;
+use capnp::message::{Builder, HeapAllocator, ReaderSegments};
 use proptest::prelude::*;
 use rustix::fs::SealFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,9 +16,10 @@ use tokio::net::UnixStream;
 use super::lending::BLOB_BYTES_MIN;
 use super::{Error, Label, Memory, Producer, Region, layout, link, passing};
 use crate::frame::{Frame, FrameReader, FrameWriter, Segments};
+use crate::message::{Receiver, Sender};
 use crate::transport::half::Arena;
 use crate::transport::shm::stream::tag;
-use crate::transport::{Connecting, ListenOptions, Stream, Tier, connect_within, listen_within};
+use crate::transport::{Connecting, ListenOptions, ReadHalf, Stream, Tier, connect_within, listen_within};
 use crate::{Address, Limits};
 
 const TIERS: [Tier; 3] = [Tier::Copy, Tier::Sealed, Tier::Trusted];
@@ -115,7 +118,7 @@ proptest! {
                 client.reader
             });
             let mut reader = FrameReader::new(server.reader, &limits);
-            let mut kept = std::collections::VecDeque::new();
+            let mut kept = VecDeque::new();
             for (number, (_, first, second, keep)) in messages.into_iter().enumerate() {
                 let frame = reader.next().await.unwrap().unwrap().into_reader(&limits);
                 check(&frame, number, [first, second]);
@@ -131,6 +134,52 @@ proptest! {
             }
             Ok(())
         }))?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Bytes that are lent take a shorter way, once the peer has their memory mapped and nothing is to be waited for.
+    #[test]
+    fn bytes_arrive_whole_by_either_way(
+        tier in prop::sample::select(TIERS.to_vec()),
+        shared_bytes_max in prop::sample::select(vec![0, 128 << 10, 4 << 20, 64 << 20]),
+        messages in prop::collection::vec((any_length(), 0usize..6, any::<bool>()), 1..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(in_time(async {
+            let limits = Limits { shared_bytes_max, ..Limits::DEFAULT };
+            let (client, server) = pair(tier, tier, &limits).await;
+            let sent = messages.clone();
+            let sending = tokio::spawn(async move {
+                let mut sender = Sender::<data::Owned>::over(client, &limits);
+                for (number, (length, _, small)) in sent.into_iter().enumerate() {
+                    if small {
+                        sender.feed(|_| {}).await.unwrap();
+                    }
+                    let mut loan = sender.loan_bytes(length).unwrap();
+                    loan.fill(number as u8);
+                    loan.send().await.unwrap();
+                }
+                sender.finish().await.unwrap();
+            });
+            let mut receiver = Receiver::<data::Owned>::over(server, &Limits::DEFAULT);
+            let mut kept = VecDeque::new();
+            for (number, (length, keep, small)) in messages.into_iter().enumerate() {
+                if small {
+                    assert!(receiver.recv().await.unwrap().unwrap().get().unwrap().is_empty());
+                }
+                let message = receiver.recv().await.unwrap().unwrap();
+                kept.push_back((message, vec![number as u8; length]));
+                while kept.len() > keep {
+                    let (message, bytes) = kept.swap_remove_back(number % kept.len()).unwrap();
+                    assert!(message.get().unwrap() == bytes, "a message changed");
+                }
+            }
+            assert!(receiver.recv().await.unwrap().is_none());
+            sending.await.unwrap();
+        }));
     }
 }
 
@@ -382,6 +431,63 @@ async fn what_is_still_lent_is_neither_lent_again_nor_detached() {
         assert_eq!((*held).as_ref(), [0; 64]);
         rogue.record(tag, words);
         expect_breach(&rogue.publish().await, hint);
+    }
+}
+
+/// A frame whose only segment is lent comes in one go where its two records say the same, and else as any other.
+#[tokio::test]
+async fn a_frame_that_is_lent_is_what_both_its_records_say() {
+    const BYTES: u64 = 40_000;
+    let table = |bytes: u64| (tag::BYTES, ((bytes / 8) << 32).to_le_bytes().to_vec());
+    let place = |words: [u64; 3]| (tag::BLOB, words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>());
+    let rest = |bytes| (tag::BYTES, vec![0; bytes]);
+    let lent = [table(BYTES), place([0, 0, BYTES])];
+    let good = [
+        (1, lent.to_vec()),
+        (1, vec![table(BYTES), place([0, 16, BYTES])]),
+        (0, vec![table(BYTES), place([0, 12, BYTES])]),
+        (0, vec![table(BYTES), place([0, 0, BYTES - 4_000]), rest(4_000)]),
+        (0, vec![table(BYTES), rest(4_000), place([0, 0, BYTES - 4_000])]),
+        (0, vec![(tag::BYTES, [&table(BYTES).1[..], &[0; 8]].concat()), place([0, 0, BYTES - 8])]),
+    ];
+    let meet = async || {
+        let mut rogue = Rogue::meet(Tier::Trusted).await;
+        rogue.pass(&blob(64 << 10)).await;
+        rogue.record(tag::ATTACH, &[0, 64 << 10]);
+        let reads = std::mem::replace(&mut rogue.theirs.reader, ReadHalf::new(tokio::io::empty()));
+        (rogue, FrameReader::new(reads, &Limits::DEFAULT))
+    };
+    let send = async |rogue: &mut Rogue, records: &[(u16, Vec<u8>)]| {
+        records.iter().for_each(|(tag, bytes)| rogue.bytes(*tag, bytes));
+        let _ = rogue.producer.publish();
+        passing::send(&rogue.socket, &[1], &[]).await.unwrap();
+    };
+    let (mut rogue, mut reader) = meet().await;
+    for (in_place, records) in &good {
+        send(&mut rogue, records).await;
+        let frame = in_time(reader.next()).await.unwrap().unwrap();
+        assert_eq!((frame.segments_in_place(), frame.len()), (*in_place, 1));
+        assert_eq!(frame.get_segment(0), Some(&[0; BYTES as usize][..]));
+    }
+    let most = Limits::DEFAULT.frame_bytes_max as u64;
+    let bad = [
+        ("blob 1, which is not attached", vec![table(BYTES), place([1, 0, BYTES])]),
+        ("from byte 32000", vec![table(BYTES), place([0, 32_000, BYTES])]),
+        ("lends blob 0", [&lent[..], &lent[..]].concat()),
+        ("tag 3 and 16 bytes", vec![table(BYTES), (tag::BLOB, vec![0; 16])]),
+        ("frame_bytes_max", vec![table(most), place([0, 0, BYTES])]),
+    ];
+    for (hint, records) in &bad {
+        let (mut rogue, mut reader) = meet().await;
+        send(&mut rogue, records).await;
+        let mut kept = Vec::new();
+        let error = loop {
+            match in_time(reader.next()).await {
+                Ok(frame) => kept.push(frame.unwrap()),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.to_string().contains(hint), "{hint}: {error}");
     }
 }
 

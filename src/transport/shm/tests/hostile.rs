@@ -67,10 +67,18 @@ pub(super) fn run(script: &[u8]) {
                 theirs.store(offset, value);
             }
             1 => send(action >> 3, operand, &theirs),
-            2 => match consumer.receive_frame(Label::default(), usize::from(operand)) {
-                Ok(words) => assert!(words.is_none_or(|words| words.len() < usize::from(operand) / 8)),
-                Err(error) => assert!(matches!(error, Error::Protocol { .. }), "{error}"),
-            },
+            2 => {
+                let put_back = consumer.all_or_nothing(|consumer| {
+                    let words = consumer.receive()?.and_then(|record| record.words::<1>());
+                    assert!(words.is_none() || consumer.unreleased_bytes() >= 16);
+                    consumer.receive().map(|_| None::<()>)
+                });
+                let taken = put_back.and_then(|_| consumer.receive_frame(Label::default(), usize::from(operand)));
+                match taken {
+                    Ok(words) => assert!(words.is_none_or(|words| words.len() < usize::from(operand) / 8)),
+                    Err(error) => assert!(matches!(error, Error::Protocol { .. }), "{error}"),
+                }
+            }
             3 => match consumer.receive() {
                 Ok(Some(record)) => {
                     let mut copy = vec![0; record.bytes()];
