@@ -191,9 +191,10 @@ impl Reader {
         }
     }
 
-    /// Takes the next two records if they are a frame of one segment: the table, and where in a blob the segment is. The
-    /// peer is trusted, so it may be read there.
+    /// Takes the next two records if they are a frame of one segment: the table, and where in a blob the segment is that
+    /// may be read there.
     fn take_lent(&mut self, bytes_max: usize) -> crate::Result<Option<Lent>> {
+        let trusted = self.tier == Tier::Trusted;
         let place = self.consumer.all_or_nothing(|consumer| {
             let Some(table) = consumer.receive_if(|label, bytes| label == BYTES && bytes == TABLE_BYTES)? else {
                 return Ok(None);
@@ -204,12 +205,22 @@ impl Reader {
             if table as u32 != 0 || !(SHARED_BYTES_MIN..=most).contains(&segment_bytes) {
                 return Ok(None);
             }
-            let Some(place) = consumer.receive_if(|label, _| label.tag == tag::BLOB)? else { return Ok(None) };
-            let [id, offset, bytes] = words(place)?;
+            let stays = |label: Label, _| label.tag == tag::SEALED || label.tag == tag::BLOB && trusted;
+            let Some(place) = consumer.receive_if(stays)? else { return Ok(None) };
+            let (id, size, offset, bytes) = if place.label().tag == tag::SEALED {
+                let [id, size, offset, bytes] = words(place)?;
+                (id, Some(size), offset, bytes)
+            } else {
+                let [id, offset, bytes] = words(place)?;
+                (id, None, offset, bytes)
+            };
             let fits = bytes == segment_bytes as u64 && offset.is_multiple_of(WORD_BYTES as u64);
-            Ok(fits.then_some([id, offset, bytes]))
+            Ok(fits.then_some((id, size, offset, bytes)))
         })?;
-        let Some([id, offset, bytes]) = place else { return Ok(None) };
+        let Some((id, sealed_size, offset, bytes)) = place else { return Ok(None) };
+        if let Some(size) = sealed_size {
+            self.attach(id, size, true)?;
+        }
         let lent = self.borrower.borrow(id, offset, bytes)?;
         self.lent_bytes += lent.bytes();
         Ok(Some(lent))
@@ -276,7 +287,7 @@ impl Reader {
 
     /// See [`ReadHalf::take_lent_frame`](crate::transport::ReadHalf::take_lent_frame).
     pub(in crate::transport) fn take_lent_frame(&mut self, bytes_max: usize) -> io::Result<Option<InPlace>> {
-        if self.tier != Tier::Trusted || self.rest.is_some() || self.ended {
+        if !self.is_in_place() || self.rest.is_some() || self.ended {
             return Ok(None);
         }
         let Some(lent) = self.take_lent(bytes_max).map_err(io::Error::other)? else { return Ok(None) };

@@ -439,7 +439,9 @@ async fn what_is_still_lent_is_neither_lent_again_nor_detached() {
 async fn a_frame_that_is_lent_is_what_both_its_records_say() {
     const BYTES: u64 = 40_000;
     let table = |bytes: u64| (tag::BYTES, ((bytes / 8) << 32).to_le_bytes().to_vec());
-    let place = |words: [u64; 3]| (tag::BLOB, words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>());
+    let bytes_of = |words: &[u64]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>();
+    let place = |words: [u64; 3]| (tag::BLOB, bytes_of(&words));
+    let sealed = |words: [u64; 4]| (tag::SEALED, bytes_of(&words));
     let rest = |bytes| (tag::BYTES, vec![0; bytes]);
     let lent = [table(BYTES), place([0, 0, BYTES])];
     let good = [
@@ -476,6 +478,8 @@ async fn a_frame_that_is_lent_is_what_both_its_records_say() {
         ("lends blob 0", [&lent[..], &lent[..]].concat()),
         ("tag 3 and 16 bytes", vec![table(BYTES), (tag::BLOB, vec![0; 16])]),
         ("frame_bytes_max", vec![table(most), place([0, 0, BYTES])]),
+        ("without its descriptor", vec![table(BYTES), sealed([1, 64 << 10, 0, BYTES])]),
+        ("attaches blob 0 twice", vec![table(BYTES), sealed([0, 64 << 10, 0, BYTES])]),
     ];
     for (hint, records) in &bad {
         let (mut rogue, mut reader) = meet().await;
