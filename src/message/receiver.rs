@@ -54,8 +54,8 @@ impl<T: Owned> Receiver<T> {
     /// nothing. While messages are not received, the sender waits.
     ///
     /// # Errors
-    /// [`Error::Protocol`](crate::Error::Protocol) when the stream ends inside a message, and
-    /// [`Error::Limit`](crate::Error::Limit) for a message that is too large; both come after every
+    /// [`Error::Protocol`] when the stream ends inside a message, and
+    /// [`Error::Limit`] for a message that is too large; both come after every
     /// message before it was received, and repeat.
     pub async fn recv(&mut self) -> Result<Option<TypedReader<Frame, T>>> {
         let reader = match &mut self.source {
