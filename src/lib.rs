@@ -78,6 +78,7 @@ pub mod frame;
 pub mod handle;
 pub mod limits;
 pub mod message;
+mod patience;
 mod rpc;
 pub mod server;
 pub mod transport;

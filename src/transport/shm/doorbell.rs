@@ -38,6 +38,7 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use super::passing;
 use super::sync::Memory;
+use crate::patience::Patience;
 use crate::{Error, Result};
 
 /// Something of the peer's that can be waited for.
@@ -250,7 +251,7 @@ impl Waiter {
             State::Spinning { since, .. } if since.elapsed() >= self.spin.budget => return None,
             State::Spinning { since, turns } => (since, turns + 1, (1 << turns.min(Spin::LOOKS.ilog2())) - 1),
             State::Awake if self.spin.budget.is_zero() => return None,
-            State::Awake => (Instant::now(), 1, self.spin.looks_ahead()),
+            State::Awake => (Instant::now(), 1, if self.spin.ahead.begins() { Spin::LOOKS_AHEAD } else { 0 }),
         };
         self.state = State::Spinning { since, turns };
         Some(looks)
@@ -259,7 +260,7 @@ impl Waiter {
     /// It has looked as often as it was to, and found something or not.
     fn looked(&mut self, looks: u32, found: bool) {
         if looks > 0 && matches!(self.state, State::Spinning { turns: 1, .. }) {
-            self.spin.looked_ahead(found);
+            self.spin.ahead.learn(found);
         }
     }
 
@@ -461,11 +462,9 @@ fn gone() -> Error {
 struct Spin {
     max: Duration,
     budget: Duration,
-    /// How often in a row it was in vain to look before the first turn of the runtime: the peer takes longer, or
-    /// it is another task of this thread that brings about what is waited for.
-    vain: u32,
-    /// So many waits do without that.
-    without: u32,
+    /// To look before the first turn of the runtime: the peer may take longer, or it may be another task of this thread
+    /// that brings about what is waited for.
+    ahead: Patience,
 }
 
 impl Spin {
@@ -477,36 +476,12 @@ impl Spin {
     const LOOKS: u32 = 32;
     /// How often to look before the first turn of the runtime.
     const LOOKS_AHEAD: u32 = 64;
-    /// Looking ahead is given up, for a while, when it was in vain so often in a row. The while doubles up to 1,024 waits.
-    const VAIN: u32 = 3;
-    const VAIN_MAX: u32 = 10;
 
     fn new(max: Duration) -> Self {
         // With one processor, the peer does nothing while this side spins.
         let alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
         let max = if alone { Duration::ZERO } else { max };
-        Spin { max, budget: max, vain: 0, without: 0 }
-    }
-
-    /// How often to look before the first turn of the runtime.
-    fn looks_ahead(&mut self) -> u32 {
-        match self.without.checked_sub(1) {
-            Some(rest) => {
-                self.without = rest;
-                0
-            }
-            None => Self::LOOKS_AHEAD,
-        }
-    }
-
-    /// Learns from having done that: who answers at once is worth a microsecond, but not of every wait.
-    fn looked_ahead(&mut self, found: bool) {
-        if found {
-            self.vain = 0;
-        } else {
-            self.vain += 1;
-            self.without = if self.vain < Self::VAIN { 0 } else { 1 << self.vain.min(Self::VAIN_MAX) };
-        }
+        Spin { max, budget: max, ahead: Patience::default() }
     }
 
     /// Looks at the condition at least once, and says whether it holds.
@@ -606,7 +581,7 @@ mod tests {
     #[test]
     fn spinning_is_given_up_where_it_does_not_pay_and_tried_again_where_it_may() {
         let max = Duration::from_micros(20);
-        let mut spin = Spin { max, budget: max, vain: 0, without: 0 };
+        let mut spin = Spin { max, budget: max, ahead: Patience::default() };
         for _ in 0..10 {
             spin.slept(Duration::from_secs(1));
         }
@@ -618,23 +593,5 @@ mod tests {
         let mut never = Spin::new(Duration::ZERO);
         never.slept(Duration::from_micros(50));
         assert_eq!(never.budget, Duration::ZERO);
-    }
-
-    #[test]
-    fn looking_ahead_is_given_up_where_it_is_in_vain_and_tried_again() {
-        let mut spin = Spin::new(Duration::ZERO);
-        let mut vain = 0;
-        for _ in 0..10_000 {
-            if spin.looks_ahead() > 0 {
-                spin.looked_ahead(false);
-                vain += 1;
-            }
-        }
-        assert!((10..30).contains(&vain), "{vain} of 10,000 waits");
-        while spin.looks_ahead() == 0 {}
-        for found in [true, false, true, false, false] {
-            spin.looked_ahead(found);
-            assert!(spin.looks_ahead() > 0, "it has paid lately");
-        }
     }
 }
