@@ -76,12 +76,12 @@ fn no_capabilities(words: &[[u8; 8]], at: usize) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use capnp::Word;
-    use capnp::message::{Builder, Reader, ReaderOptions, SegmentArray};
+    use capnp::message::Builder;
     use capnp_rpc::rpc_capnp::{call, message, message_target, return_};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rpc::layout::testing::{changes, is_as_typed};
 
     fn built_call(head: CallHead) -> Vec<u8> {
         let mut builder = Builder::new_default();
@@ -130,37 +130,11 @@ mod tests {
         Ok(payload?.get_cap_table()?.is_empty().then_some(head))
     }
 
-    /// What is seen at a glance of a hostile peer's words is what the schema says, if that can be read.
-    fn is_as_typed<T: PartialEq + std::fmt::Debug>(
-        mut segment: Vec<u8>,
-        changes: &[(usize, u64, u32)],
-        glance: fn(&[u8]) -> Option<T>,
-        typed: fn(message::Reader<'_>) -> capnp::Result<Option<T>>,
-    ) {
-        for (at, value, shift) in changes {
-            // Small changes as well as wild ones.
-            if let Some(word) = segment.get_mut(at * 8..).and_then(|rest| rest.first_chunk_mut::<8>()) {
-                *word = (u64::from_le_bytes(*word) ^ value >> shift).to_le_bytes();
-            }
-        }
-        let mut words = Word::allocate_zeroed_vec(segment.len() / 8);
-        Word::words_to_bytes_mut(&mut words).copy_from_slice(&segment);
-        let segments = [Word::words_to_bytes(&words)];
-        let reader = Reader::new(SegmentArray::new(&segments), ReaderOptions::new());
-        if let (Some(seen), Ok(typed)) = (glance(segments[0]), reader.get_root().and_then(typed)) {
-            assert_eq!(Some(seen), typed);
-        }
-    }
-
-    fn changes() -> impl Strategy<Value = Vec<(usize, u64, u32)>> {
-        prop::collection::vec((0usize..14, any::<u64>(), 0u32..64), 0..4)
-    }
-
     proptest! {
         #[test]
         fn the_head_of_a_call(
             (question, interface, method, target) in any::<(u32, u64, u16, u32)>(),
-            changes in changes(),
+            changes in changes(14),
         ) {
             let head = CallHead { question, interface, method, target };
             prop_assert_eq!(CallHead::at_a_glance(&built_call(head)), Some(head));
@@ -170,7 +144,7 @@ mod tests {
         #[test]
         fn the_head_of_a_return(
             (question, releases, needs_finish) in any::<(u32, bool, bool)>(),
-            changes in changes(),
+            changes in changes(14),
         ) {
             let head = ReturnHead { question, releases, needs_finish };
             prop_assert_eq!(ReturnHead::at_a_glance(&built_return(head)), Some(head));

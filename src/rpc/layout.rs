@@ -126,3 +126,41 @@ fn word(segments: &[&[u8]], place: Place) -> Option<u64> {
     let bytes = segments.get(place.segment)?.get(place.word.checked_mul(8)?..)?.first_chunk()?;
     Some(u64::from_le_bytes(*bytes))
 }
+
+/// For tests of what reads words by hand.
+#[cfg(test)]
+pub(super) mod testing {
+    use capnp::Word;
+    use capnp::message::{Reader, ReaderOptions, SegmentArray};
+    use capnp_rpc::rpc_capnp::message;
+    use proptest::prelude::*;
+
+    /// A word, and what to change in it: small changes as well as wild ones.
+    pub(crate) type Change = (usize, u64, u32);
+
+    /// Changes of the first words of a segment.
+    pub(crate) fn changes(words: usize) -> impl Strategy<Value = Vec<Change>> {
+        prop::collection::vec((0..words, any::<u64>(), 0u32..64), 0..4)
+    }
+
+    /// What is seen at a glance of a hostile peer's words is what the schema says, if that can be read.
+    pub(crate) fn is_as_typed<T: PartialEq + std::fmt::Debug>(
+        mut segment: Vec<u8>,
+        changes: &[Change],
+        glance: fn(&[u8]) -> Option<T>,
+        typed: fn(message::Reader<'_>) -> capnp::Result<Option<T>>,
+    ) {
+        for (at, value, shift) in changes {
+            if let Some(word) = segment.get_mut(at * 8..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+                *word = (u64::from_le_bytes(*word) ^ value >> shift).to_le_bytes();
+            }
+        }
+        let mut words = Word::allocate_zeroed_vec(segment.len() / 8);
+        Word::words_to_bytes_mut(&mut words).copy_from_slice(&segment);
+        let segments = [Word::words_to_bytes(&words)];
+        let reader = Reader::new(SegmentArray::new(&segments), ReaderOptions::new());
+        if let (Some(seen), Ok(typed)) = (glance(segments[0]), reader.get_root().and_then(typed)) {
+            assert_eq!(Some(seen), typed);
+        }
+    }
+}

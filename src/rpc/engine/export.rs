@@ -37,14 +37,6 @@ impl Drop for Export {
     }
 }
 
-impl Exports {
-    fn forget_id(&mut self, export: &Export) {
-        if export.canonical {
-            self.ids.remove(&export.hook.get_ptr());
-        }
-    }
-}
-
 impl Tables {
     /// Writes what the peer is to find capabilities by. What is exported for that comes back.
     pub(super) fn write_descriptors(
@@ -150,8 +142,8 @@ impl Tables {
             return Ok(());
         }
         let released = exports.table.remove(id);
-        if let Some(export) = &released {
-            exports.forget_id(export);
+        if let Some(export) = released.as_ref().filter(|export| export.canonical) {
+            exports.ids.remove(&export.hook.get_ptr());
         }
         // What is dropped with it may come back to this table.
         drop(exports);

@@ -52,13 +52,12 @@ use super::Wire;
 use super::head::ReturnHead;
 use super::kind::Kind;
 use super::message::{Incoming, Outgoing};
+use crate::patience::Patience;
 use answer::{Answer, Work};
 use capability::{Capability, Import};
 use export::{Exports, innermost};
 use question::{Asked, Asker, Pipeline, Question, Received, Results};
 use table::Table;
-
-use crate::patience::Patience;
 
 /// By ids that the peer gives, and by addresses.
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
@@ -180,9 +179,8 @@ impl Future for Engine {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         keep_waker(&mut self.tables.waker.borrow_mut(), cx);
-        match ready!(self.poll_messages(cx)) {
-            Ok(()) => {}
-            Err(error) => self.tables.disconnect(error),
+        if let Err(error) = ready!(self.poll_messages(cx)) {
+            self.tables.disconnect(error);
         }
         Poll::Ready(())
     }

@@ -137,9 +137,7 @@ async fn what_parameters_export_is_released_with_the_return_if_the_peer_says_so(
             let response = spawn_local(request.send().promise);
             let question = peer.question_of_call().await;
             assert_eq!(Rc::strong_count(&added), 2);
-            peer.send(|root| {
-                let mut answer = root.init_return();
-                answer.set_answer_id(question);
+            peer.reply(question, |mut answer| {
                 answer.set_release_param_caps(true);
                 answer.init_results();
             })
@@ -160,9 +158,7 @@ async fn a_question_is_finished_when_it_is_answered() {
             let (client, mut peer) = client_and_peer(Service::default());
             let response = spawn_local(client.new_counter_request().send().promise);
             let question = peer.question_of_call().await;
-            peer.send(|root| {
-                let mut answer = root.init_return();
-                answer.set_answer_id(question);
+            peer.reply(question, |answer| {
                 let mut payload = answer.init_results();
                 payload.reborrow().init_cap_table(1).get(0).set_sender_hosted(3);
             })
@@ -186,9 +182,7 @@ async fn a_malformed_return_ends_the_connection_and_the_call() {
             let (client, mut peer) = client_and_peer(Service::default());
             let response = spawn_local(client.new_counter_request().send().promise);
             let question = peer.question_of_call().await;
-            peer.send(|root| {
-                let mut answer = root.init_return();
-                answer.set_answer_id(question);
+            peer.reply(question, |answer| {
                 answer.init_results().init_cap_table(1).get(0).init_third_party_hosted();
             })
             .await;
@@ -206,7 +200,7 @@ async fn a_second_return_ends_the_connection() {
             let response = client.identify_request().send().promise;
             let question = peer.question_of_call().await;
             for _ in 0..2 {
-                peer.send(|root| root.init_return().set_answer_id(question)).await;
+                peer.reply(question, |_| {}).await;
             }
             // The first was good.
             response.await.unwrap();
@@ -646,13 +640,17 @@ impl Peer {
         }
     }
 
-    async fn take_from(&mut self, question: u32, other: u32) {
+    async fn reply(&mut self, question: u32, write: impl FnOnce(return_::Builder<'_>)) {
         self.send(|root| {
             let mut answer = root.init_return();
             answer.set_answer_id(question);
-            answer.set_take_from_other_question(other);
+            write(answer);
         })
         .await;
+    }
+
+    async fn take_from(&mut self, question: u32, other: u32) {
+        self.reply(question, |mut answer| answer.set_take_from_other_question(other)).await;
     }
 }
 

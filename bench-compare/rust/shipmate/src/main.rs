@@ -4,9 +4,10 @@ use std::future::pending;
 use std::time::Duration;
 
 use capnp::data;
+use capnp::traits::Owned;
 use kit::{Job, Part, Sending, Tally, Work};
 use schema::peer_capnp::{peer, record};
-use shipmate::message::{Listener, Sender};
+use shipmate::message::{Listener, Receiver, Sender};
 use shipmate::transport::Connecting;
 use shipmate::{Address, ConnectOptions, Limits, ListenOptions, Server, ServerOptions, Tier};
 use tokio::runtime;
@@ -57,11 +58,16 @@ async fn serve(address: &Address, spin: Duration, tier: Tier) {
     server.serve(pending()).await.unwrap();
 }
 
-async fn receive(address: &Address, spin: Duration, tier: Tier) {
+async fn accept<T: Owned>(address: &Address, spin: Duration, tier: Tier) -> (Listener, Receiver<T>) {
     let options = ListenOptions { spin, tier, ..Default::default() };
     let mut listener = Listener::bind_with(address.clone(), &options, Limits::DEFAULT).await.unwrap();
     kit::ready(listener.address());
-    let mut receiver = listener.accept::<record::Owned>().await.unwrap();
+    let receiver = listener.accept().await.unwrap();
+    (listener, receiver)
+}
+
+async fn receive(address: &Address, spin: Duration, tier: Tier) {
+    let (_listener, mut receiver) = accept::<record::Owned>(address, spin, tier).await;
     let mut tally = Tally::default();
     while let Some(message) = receiver.recv().await.unwrap() {
         let message = message.get().unwrap();
@@ -74,10 +80,7 @@ async fn receive(address: &Address, spin: Duration, tier: Tier) {
 
 /// The value, and behind it the blob.
 async fn receive_bytes(address: &Address, spin: Duration, tier: Tier) {
-    let options = ListenOptions { spin, tier, ..Default::default() };
-    let mut listener = Listener::bind_with(address.clone(), &options, Limits::DEFAULT).await.unwrap();
-    kit::ready(listener.address());
-    let mut receiver = listener.accept::<data::Owned>().await.unwrap();
+    let (_listener, mut receiver) = accept::<data::Owned>(address, spin, tier).await;
     let mut tally = Tally::default();
     while let Some(message) = receiver.recv().await.unwrap() {
         let (value, blob) = message.get().unwrap().split_first_chunk().unwrap();
