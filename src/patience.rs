@@ -1,4 +1,10 @@
-//! [`Patience`]: whether to wait awake, where that has paid lately.
+//! To wait awake, where that has paid lately: [`Patience`] says whether, [`Linger`] does.
+
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::thread;
+
+use tokio::task::yield_now;
 
 /// Going to sleep and being woken costs more than looking a while for what one waits for, if it comes soon. Whether it
 /// does is learned: where it was in vain to stay awake [three times](Self::VAIN) in a row, 8 waits do without, then twice
@@ -35,6 +41,62 @@ impl Patience {
             self.vain = (self.vain + 1).min(Self::WITHOUT_MAX);
             self.without = if self.vain < Self::VAIN { 0 } else { 1 << self.vain };
         }
+    }
+}
+
+/// How long to look for what the peer sends next before sleeping: who goes on at once is heard before the kernel has put
+/// a processor to sleep, which is most of what a call takes otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct Linger {
+    /// Something came since the last wait.
+    heard: bool,
+    /// Turns of the runtime that are left of this wait.
+    turns: u32,
+    patience: Patience,
+}
+
+impl Linger {
+    /// Some 40 us: longer than it takes to wake a peer that sleeps, on TCP too, so that two who call each other stay awake
+    /// from the first call on that is answered at once.
+    const TURNS: u32 = 64;
+    /// Between two offers of the processor to others.
+    const TURNS_OF_MINE: u32 = 4;
+
+    /// Passes on what was found. Where it is nothing, and it pays to look again, this task's turn comes again soon.
+    #[inline]
+    pub(crate) fn watch<T>(&mut self, cx: &mut Context<'_>, found: Poll<T>) -> Poll<T> {
+        match found {
+            Poll::Ready(_) => self.heard(),
+            Poll::Pending if self.goes_on() => {
+                if self.turns.is_multiple_of(Self::TURNS_OF_MINE) {
+                    // The peer may have no other processor than this one.
+                    thread::yield_now();
+                }
+                // After all other tasks and a look at the system: waking itself would not wait for those.
+                let _ = pin!(yield_now()).poll(cx);
+            }
+            Poll::Pending => {}
+        }
+        found
+    }
+
+    fn heard(&mut self) {
+        self.heard = true;
+        if std::mem::take(&mut self.turns) > 0 {
+            self.patience.learn(true);
+        }
+    }
+
+    fn goes_on(&mut self) -> bool {
+        if std::mem::take(&mut self.heard) && self.patience.begins() {
+            self.turns = Self::TURNS;
+        }
+        let Some(left) = self.turns.checked_sub(1) else { return false };
+        self.turns = left;
+        if left == 0 {
+            self.patience.learn(false);
+        }
+        true
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 use super::{Decoder, Frame};
+use crate::patience::Linger;
 use crate::transport::ReadHalf;
 use crate::{Error, Limits, Result};
 
@@ -28,6 +29,7 @@ pub struct FrameReader {
     decoder: Decoder,
     frame_bytes_max: usize,
     ended: bool,
+    linger: Linger,
 }
 
 impl FrameReader {
@@ -35,7 +37,7 @@ impl FrameReader {
     pub fn new(half: ReadHalf, limits: &Limits) -> Self {
         let decoder = Decoder::new(limits);
         let decoder = if half.is_in_place() { decoder.expecting_in_place() } else { decoder };
-        FrameReader { half, decoder, frame_bytes_max: limits.frame_bytes_max, ended: false }
+        FrameReader { half, decoder, frame_bytes_max: limits.frame_bytes_max, ended: false, linger: Linger::default() }
     }
 
     /// A frame that has been read already. What is wrong with the stream comes after its last good frame.
@@ -58,7 +60,8 @@ impl FrameReader {
         if self.ended {
             return Poll::Ready(Ok(false));
         }
-        let count = ready!(self.poll_read_some(cx)).map_err(failed)?;
+        let count = self.poll_read_some(cx);
+        let count = ready!(self.linger.watch(cx, count)).map_err(failed)?;
         if count == 0 {
             self.ended = true;
             self.decoder.end();
@@ -79,7 +82,8 @@ impl FrameReader {
                     return Poll::Ready(Ok(None));
                 }
                 // What comes as a frame need not be put together.
-                let frame = ready!(self.half.poll_frame(cx, self.frame_bytes_max)).map_err(failed)?;
+                let frame = self.half.poll_frame(cx, self.frame_bytes_max);
+                let frame = ready!(self.linger.watch(cx, frame)).map_err(failed)?;
                 if let Some(words) = frame {
                     return Poll::Ready(Ok(Some(Frame::of(words))));
                 }

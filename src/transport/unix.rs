@@ -15,12 +15,17 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use rustix::fs::Mode;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::names::{OwnedName, lock_folder_of};
 use super::{Accepted, Credentials, ListenOptions, Listener, Peer, ReadHalf, Stream, WriteHalf, auto, shm};
 use crate::{Address, Error, Limits, Result};
+
+/// What may be on its way to the peer, in bytes. The kernel allows as much again for what it keeps beside them, and no
+/// more than twice `net.core.wmem_max`. With its own default, 208 KiB, the two sides of a large message would work by
+/// turns: the writer is woken only when most of that was read, and by then the reader waits.
+const SEND_BUFFER_BYTES: usize = 512 << 10;
 
 struct Unix {
     // Dropped before the listener: once nobody listens, another server may take the name.
@@ -173,6 +178,8 @@ pub(super) fn stream(socket: UnixStream) -> Stream {
 }
 
 fn halves(stream: UnixStream) -> (ReadHalf, WriteHalf) {
+    // Without it large messages are slower, and nothing else.
+    let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
     let (reader, writer) = stream.into_split();
     (ReadHalf::new(reader), WriteHalf::new(writer))
 }

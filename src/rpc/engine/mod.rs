@@ -52,7 +52,6 @@ use super::Wire;
 use super::head::ReturnHead;
 use super::kind::Kind;
 use super::message::{Incoming, Outgoing};
-use crate::patience::Patience;
 use answer::{Answer, Work};
 use capability::{Capability, Import};
 use export::{Exports, innermost};
@@ -77,7 +76,6 @@ pub(crate) struct Engine {
     /// Calls of the peer that were not done at once, and promises that the peer waits for.
     work: FuturesUnordered<Work>,
     woken: Arc<Woken>,
-    linger: Linger,
 }
 
 /// What is known of the two sides' calls and capabilities.
@@ -116,12 +114,7 @@ impl Engine {
             waker: RefCell::default(),
             error: RefCell::default(),
         };
-        Engine {
-            tables: Rc::new(tables),
-            work: FuturesUnordered::new(),
-            woken: Arc::default(),
-            linger: Linger::default(),
-        }
+        Engine { tables: Rc::new(tables), work: FuturesUnordered::new(), woken: Arc::default() }
     }
 
     pub(crate) fn tables(&self) -> &Rc<Tables> {
@@ -155,15 +148,7 @@ impl Engine {
     fn poll_messages(&mut self, cx: &mut Context<'_>) -> Poll<capnp::Result<()>> {
         for _ in 0..MESSAGES_IN_A_TURN {
             self.poll_work(cx)?;
-            let Poll::Ready(received) = self.tables.wire.poll_receive(cx) else {
-                if self.linger.goes_on() {
-                    // After all other tasks and a look at the system: waking itself would not wait for those.
-                    let _ = std::pin::pin!(tokio::task::yield_now()).poll(cx);
-                }
-                return Poll::Pending;
-            };
-            self.linger.received();
-            match received? {
+            match ready!(self.tables.wire.poll_receive(cx))? {
                 Some(message) => self.work.extend(self.tables.handle(message, cx)?),
                 None => return Poll::Ready(Err(capnp::Error::disconnected("Peer disconnected.".into()))),
             }
@@ -189,43 +174,6 @@ impl Future for Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.tables.disconnect(disconnected());
-    }
-}
-
-/// How long to look for the next message before sleeping, after one was handled: who answers at once is heard before the
-/// kernel has put a processor to sleep, which is most of what a call takes otherwise.
-#[derive(Default)]
-struct Linger {
-    /// A message was handled since the last wait.
-    handled: bool,
-    /// Turns of the runtime that are left of this wait.
-    turns: u32,
-    patience: Patience,
-}
-
-impl Linger {
-    /// Some 20 us: a little longer than it takes to wake a peer that sleeps, so that two who call each other stay awake
-    /// from the first call on that is answered at once.
-    const TURNS: u32 = 32;
-
-    fn received(&mut self) {
-        self.handled = true;
-        if std::mem::take(&mut self.turns) > 0 {
-            self.patience.learn(true);
-        }
-    }
-
-    /// Nothing is there. Says whether to look again after a turn of the runtime.
-    fn goes_on(&mut self) -> bool {
-        if std::mem::take(&mut self.handled) && self.patience.begins() {
-            self.turns = Self::TURNS;
-        }
-        let Some(left) = self.turns.checked_sub(1) else { return false };
-        self.turns = left;
-        if left == 0 {
-            self.patience.learn(false);
-        }
-        true
     }
 }
 
