@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use capnp::data;
+use capnp::traits::Owned;
 use shipmate::message::{Listener, Receiver, Sender};
 use shipmate::schema::record_capnp::record;
 use shipmate::transport::{Connecting, Tier};
@@ -16,15 +17,15 @@ use super::{SPIN, ping_pong};
 
 const LARGE_BYTES: usize = 1 << 20;
 
-/// A small message is built and sent, a large one is lent, filled in part and sent. The other side answers each with a
-/// small one; half of that round trip is what one takes.
+/// A small message is built and sent, a large one is lent, filled in part and sent. Another process, which waits for
+/// nothing else, answers each with a small one; half of the round trip of a small one is what one takes.
 pub(crate) async fn measure(rounds: usize, each: Duration) {
-    let mut line = Line::connect().await;
+    let mut lines = (Line::connect("small").await, Line::connect("large").await);
     let (mut bare, mut small, mut large) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         bare.push(micros(ping_pong(each)) / 2.0);
-        let back = micros(line.small(each).await) / 2.0;
-        large.push(micros(line.large(each).await) - back);
+        let back = micros(lines.0.round_trip(each, send_small).await) / 2.0;
+        large.push(micros(lines.1.round_trip(each, send_large).await) - back);
         small.push(back);
     }
     println!("\nOne message, one way, between two processes that spin:\n");
@@ -36,50 +37,45 @@ pub(crate) async fn measure(rounds: usize, each: Duration) {
 }
 
 /// To a process that answers, and back.
-struct Line {
-    small: Sender<record::Owned>,
-    large: Sender<data::Owned>,
+struct Line<T> {
+    there: Sender<T>,
     back: Receiver<record::Owned>,
     _server: Server,
     _folder: TempDir,
 }
 
-impl Line {
-    async fn connect() -> Self {
+impl<T: Owned> Line<T> {
+    async fn connect(kind: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let address = |name: &str| format!("shm:{}/{name}", folder.path().display());
         let mut listener = listen(&address("back")).await;
-        let server = Server::start_with(&["answer-messages", &address("there"), &address("back")]);
-        let (small, large) = (sender(&address("there")).await, sender(&address("there")).await);
+        let server = Server::start_with(&["answer-messages", kind, &address("there"), &address("back")]);
+        let there = sender(&address("there")).await;
         let back = listener.accept().await.unwrap();
-        Line { small, large, back, _server: server, _folder: folder }
+        Line { there, back, _server: server, _folder: folder }
     }
 
-    async fn small(&mut self, time: Duration) -> Duration {
+    async fn round_trip(&mut self, time: Duration, send: impl AsyncFn(&mut Sender<T>)) -> Duration {
         let mut took = Vec::new();
         let end = Instant::now() + time;
         while Instant::now() < end {
             let start = Instant::now();
-            self.small.send(|mut record| record.set_value(7)).await.unwrap();
+            send(&mut self.there).await;
             self.back.recv().await.unwrap().unwrap();
             took.push(start.elapsed());
         }
         median_time(took)
     }
+}
 
-    async fn large(&mut self, time: Duration) -> Duration {
-        let mut took = Vec::new();
-        let end = Instant::now() + time;
-        while Instant::now() < end {
-            let start = Instant::now();
-            let mut loan = self.large.loan_bytes(LARGE_BYTES).unwrap();
-            loan[LARGE_BYTES - 1] = 7;
-            loan.send().await.unwrap();
-            self.back.recv().await.unwrap().unwrap();
-            took.push(start.elapsed());
-        }
-        median_time(took)
-    }
+async fn send_small(there: &mut Sender<record::Owned>) {
+    there.send(|mut record| record.set_value(7)).await.unwrap();
+}
+
+async fn send_large(there: &mut Sender<data::Owned>) {
+    let mut loan = there.loan_bytes(LARGE_BYTES).unwrap();
+    loan[LARGE_BYTES - 1] = 7;
+    loan.send().await.unwrap();
 }
 
 async fn listen(address: &str) -> Listener {
@@ -87,38 +83,33 @@ async fn listen(address: &str) -> Listener {
     Listener::bind_with(address, &options, Limits::DEFAULT).await.unwrap()
 }
 
-async fn sender<T: capnp::traits::Owned>(address: &str) -> Sender<T> {
+async fn sender<T: Owned>(address: &str) -> Sender<T> {
     let options = Connecting { spin: SPIN, tier: Tier::Trusted };
     Sender::connect_with(address, &options, &Limits::DEFAULT).await.unwrap()
 }
 
 /// Runs the other side and does not return, if this process was started to be one.
 pub(crate) fn serve_if_asked(arguments: &[String]) {
-    let [order, there, back] = arguments else { return };
+    let [order, kind, there, back] = arguments else { return };
     if order == "answer-messages" {
         process::report_when_asked();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(answer(there, back));
+        runtime.block_on(async {
+            match kind.as_str() {
+                "small" => answer::<record::Owned>(there, back, |record| record.get_value()).await,
+                _ => answer::<data::Owned>(there, back, |data| data[LARGE_BYTES - 1].into()).await,
+            }
+        });
     }
 }
 
-async fn answer(there: &str, back: &str) {
+async fn answer<T: Owned>(there: &str, back: &str, value: impl Fn(T::Reader<'_>) -> i64) {
     let mut listener = listen(there).await;
     process::ready(&there.parse::<Address>().unwrap());
-    let mut small: Receiver<record::Owned> = listener.accept().await.unwrap();
-    let mut large: Receiver<data::Owned> = listener.accept().await.unwrap();
+    let mut there: Receiver<T> = listener.accept().await.unwrap();
     let mut back: Sender<record::Owned> = sender(back).await;
-    loop {
-        let value = tokio::select! {
-            message = small.recv() => match message.unwrap() {
-                Some(message) => message.get().unwrap().get_value(),
-                None => return,
-            },
-            message = large.recv() => match message.unwrap() {
-                Some(message) => message.get().unwrap()[LARGE_BYTES - 1].into(),
-                None => return,
-            },
-        };
+    while let Some(message) = there.recv().await.unwrap() {
+        let value = value(message.get().unwrap());
         assert_eq!(value, 7);
         back.send(|mut record| record.set_value(value)).await.unwrap();
     }
