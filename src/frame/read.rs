@@ -61,7 +61,7 @@ impl FrameReader {
             return Poll::Ready(Ok(false));
         }
         let count = self.poll_read_some(cx);
-        let count = ready!(self.linger.watch(cx, count)).map_err(failed)?;
+        let count = ready!(self.watch(cx, count)).map_err(failed)?;
         if count == 0 {
             self.ended = true;
             self.decoder.end();
@@ -83,7 +83,7 @@ impl FrameReader {
                 }
                 // What comes as a frame need not be put together.
                 let frame = self.half.poll_frame(cx, self.frame_bytes_max);
-                let frame = ready!(self.linger.watch(cx, frame)).map_err(failed)?;
+                let frame = ready!(self.watch(cx, frame)).map_err(failed)?;
                 if let Some(words) = frame {
                     return Poll::Ready(Ok(Some(Frame::of(words))));
                 }
@@ -95,6 +95,12 @@ impl FrameReader {
             }
             ready!(self.poll_read(cx))?;
         }
+    }
+
+    /// Passes on what was found, and looks again, if it pays, for what is not there yet.
+    #[inline]
+    fn watch<T>(&mut self, cx: &mut Context<'_>, found: Poll<T>) -> Poll<T> {
+        if found.is_pending() && self.half.looks_again() { found } else { self.linger.watch(cx, found) }
     }
 
     fn poll_read_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

@@ -46,6 +46,11 @@ impl ReadHalf {
         ReadHalf(Reads::Shared(Box::new(half)))
     }
 
+    /// Whether who was polled in vain looks again by itself, and does not sleep.
+    pub(crate) fn looks_again(&self) -> bool {
+        matches!(&self.0, Reads::Shared(half) if half.looks_again())
+    }
+
     /// Whether [`poll_in_place`](Self::poll_in_place) ever gives something.
     pub fn is_in_place(&self) -> bool {
         matches!(&self.0, Reads::Shared(half) if half.is_in_place())

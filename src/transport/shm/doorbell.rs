@@ -227,6 +227,11 @@ impl Waiter {
         }
     }
 
+    /// Whether it waits without sleeping.
+    pub(super) fn is_spinning(&self) -> bool {
+        matches!(self.state, State::Spinning { .. })
+    }
+
     /// What was waited for was there when this side looked by itself.
     pub(super) fn found(&mut self) {
         if !matches!(self.state, State::Awake) {

@@ -263,6 +263,11 @@ impl AsyncRead for Reader {
 }
 
 impl Reader {
+    /// See [`ReadHalf::looks_again`](crate::transport::ReadHalf::looks_again).
+    pub(in crate::transport) fn looks_again(&self) -> bool {
+        self.waiter.is_spinning()
+    }
+
     /// Whether [`poll_in_place`](Self::poll_in_place) ever gives something.
     pub(in crate::transport) fn is_in_place(&self) -> bool {
         self.tier != Tier::Copy
