@@ -37,7 +37,7 @@ impl FrameReader {
     pub fn new(half: ReadHalf, limits: &Limits) -> Self {
         let decoder = Decoder::new(limits);
         let decoder = if half.is_in_place() { decoder.expecting_in_place() } else { decoder };
-        FrameReader { half, decoder, frame_bytes_max: limits.frame_bytes_max, ended: false, linger: Linger::default() }
+        FrameReader { half, decoder, frame_bytes_max: limits.frame_bytes_max, ended: false, linger: Linger::new() }
     }
 
     /// A frame that has been read already. What is wrong with the stream comes after its last good frame.
