@@ -1,10 +1,11 @@
 //! To wait awake, where that has paid lately: [`Patience`] says whether, [`Linger`] does.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::task::yield_now;
 
@@ -106,11 +107,30 @@ impl Linger {
         let heard = std::mem::take(&mut self.heard);
         let Some(turns) = LOOKING.with_borrow_mut(|looking| looking.next_turn(self.id, heard)) else { return };
         if turns.is_multiple_of(Self::TURNS_OF_MINE) {
-            // The peer may have no other processor than this one.
-            thread::yield_now();
+            offer_processor();
         }
         // After all other tasks and a look at the system: waking itself would not wait for those.
         let _ = pin!(yield_now()).poll(cx);
+    }
+}
+
+/// Lets others run on this processor: the peer may have no other. Where they keep it for long, it is not offered again so
+/// soon: who sleeps gets it back sooner than who waits for his turn.
+fn offer_processor() {
+    /// A peer has answered by then.
+    const SOON: Duration = Duration::from_micros(100);
+    /// Others keep it for milliseconds, once in the tenths of a second that these take.
+    const WITHOUT: u32 = 1 << 16;
+    thread_local! {
+        static WITHOUT_OFFERS: Cell<u32> = const { Cell::new(0) };
+    }
+    if let Some(rest) = WITHOUT_OFFERS.get().checked_sub(1) {
+        return WITHOUT_OFFERS.set(rest);
+    }
+    let before = Instant::now();
+    thread::yield_now();
+    if before.elapsed() > SOON {
+        WITHOUT_OFFERS.set(WITHOUT);
     }
 }
 
