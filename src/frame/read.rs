@@ -82,10 +82,13 @@ impl FrameReader {
                     return Poll::Ready(Ok(None));
                 }
                 // What comes as a frame need not be put together.
-                let frame = self.half.poll_frame(cx, self.frame_bytes_max);
-                let frame = ready!(self.watch(cx, frame)).map_err(failed)?;
-                if let Some(words) = frame {
-                    return Poll::Ready(Ok(Some(Frame::of(words))));
+                match self.half.poll_frame(cx, self.frame_bytes_max) {
+                    // Nothing was taken, so nothing was heard.
+                    Poll::Ready(Ok(None)) => {}
+                    found => {
+                        let frame = ready!(self.watch(cx, found)).map_err(failed)?;
+                        return Poll::Ready(Ok(frame.map(Frame::of)));
+                    }
                 }
                 if let Some(segment) = self.half.take_lent_frame(self.frame_bytes_max).map_err(failed)? {
                     return Poll::Ready(Ok(Some(Frame::in_place(segment))));
@@ -127,4 +130,40 @@ impl FrameReader {
 
 fn failed(error: io::Error) -> Error {
     Error::stream("read from the peer", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::task::{LocalSet, spawn_local, yield_now};
+
+    use super::*;
+    use crate::transport::memory;
+
+    /// It looks for the next frame a few times, and then it is not polled any more.
+    #[tokio::test]
+    async fn who_waits_for_a_frame_goes_to_sleep() {
+        let (mut ours, theirs) = memory::pair();
+        let mut reader = FrameReader::new(theirs.reader, &Limits::DEFAULT);
+        // One segment of one word.
+        ours.writer.write_all(&[1u64 << 32, 0].map(u64::to_le_bytes).concat()).await.unwrap();
+        assert!(reader.next().await.unwrap().is_some());
+
+        let looks = Rc::new(Cell::new(0));
+        let counted = looks.clone();
+        let waits = async {
+            let _waiting = spawn_local(poll_fn(move |cx| {
+                counted.set(counted.get() + 1);
+                reader.poll_next(cx).map(|frame| frame.is_ok())
+            }));
+            for _ in 0..5_000 {
+                yield_now().await;
+            }
+        };
+        LocalSet::new().run_until(waits).await;
+        assert!((1..100).contains(&looks.get()), "{} looks", looks.get());
+    }
 }
