@@ -82,6 +82,8 @@ mod patience;
 mod rpc;
 pub mod server;
 pub mod transport;
+#[cfg(test)]
+mod woken;
 
 pub use address::Address;
 pub use client::{ConnectOptions, Connector, Reconnect, RequestExt, connect, connect_stream, connect_with};

@@ -181,10 +181,10 @@ impl Drop for Linger {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
-    use std::task::{Wake, Waker};
+    use std::task::Waker;
 
     use super::*;
+    use crate::woken::Woken;
 
     #[test]
     fn it_is_lost_where_it_is_in_vain_and_tried_again() {
@@ -210,7 +210,7 @@ mod tests {
             let woken = Arc::new(Woken::default());
             let pending = linger.watch(&mut Context::from_waker(&woken.clone().into()), Poll::<()>::Pending);
             assert!(pending.is_pending());
-            woken.0.load(Ordering::Relaxed)
+            woken.is()
         };
         let hear = |linger: &mut Linger| {
             let _ = linger.watch(&mut Context::from_waker(Waker::noop()), Poll::Ready(()));
@@ -237,14 +237,5 @@ mod tests {
             looks(&mut third)
         });
         assert_eq!(first, Some(Linger::LEFT_MAX as usize));
-    }
-
-    #[derive(Default)]
-    struct Woken(AtomicBool);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, Ordering::Relaxed);
-        }
     }
 }

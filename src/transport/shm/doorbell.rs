@@ -524,6 +524,7 @@ impl Spin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::woken::Woken;
 
     /// Never holds; after it was wished for, does something first.
     struct Never<F: FnMut()>(bool, F);
@@ -538,15 +539,6 @@ mod tests {
 
         fn wish(&mut self) {
             self.0 = true;
-        }
-    }
-
-    #[derive(Default)]
-    struct Woken(AtomicBool);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, Ordering::Relaxed);
         }
     }
 
@@ -565,7 +557,7 @@ mod tests {
         });
         let waker = Waker::from(woken.clone());
         assert!(writes.poll(&mut Context::from_waker(&waker), &mut race).is_pending());
-        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(woken.is());
     }
 
     /// The socket keeps one waker: that of a half that waits no more must not be the only one.
@@ -580,7 +572,7 @@ mod tests {
         drop(writes);
         ring(&a).unwrap();
         reads.shared.socket.readable().await.unwrap().retain_ready();
-        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(woken.is());
     }
 
     #[test]
