@@ -114,6 +114,14 @@ impl Linger {
     }
 }
 
+/// Whether this thread may use one processor alone: the peer does nothing while it looks. It is found out once.
+pub(crate) fn is_alone() -> bool {
+    thread_local! {
+        static ALONE: bool = thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    }
+    ALONE.with(|alone| *alone)
+}
+
 /// Lets others run on this processor: the peer may have no other. Where they keep it for long, it is not offered again so
 /// soon: who sleeps gets it back sooner than who waits for his turn.
 fn offer_processor() {

@@ -100,6 +100,11 @@ impl FrameReader {
         }
     }
 
+    /// Whether it looks for what comes in shared memory, and does not sleep.
+    pub(crate) fn stays_awake(&self) -> bool {
+        self.half.stays_awake()
+    }
+
     /// Passes on what was found, and looks again, if it pays, for what is not there yet.
     #[inline]
     fn watch<T>(&mut self, cx: &mut Context<'_>, found: Poll<T>) -> Poll<T> {

@@ -56,7 +56,9 @@ struct State {
     /// Nothing of the connection is left.
     finished: bool,
     driver: Option<Waker>,
+    /// Of the engine, which waits to receive, unless it was woken already.
     receiver: Option<Waker>,
+    woken: bool,
     received_at: Instant,
     recent_words: u32,
 }
@@ -85,6 +87,7 @@ impl Wire {
             finished: false,
             driver: None,
             receiver: None,
+            woken: false,
             received_at: Instant::now(),
             recent_words: FIRST_SEGMENT_WORDS_MIN,
         };
@@ -138,7 +141,7 @@ impl Wire {
         let mut state = self.state.borrow_mut();
         state.gate.replied(question, finished);
         if state.gate.holds() {
-            wake(&mut state.receiver);
+            state.wake_receiver();
         }
         drop(state);
         self.changed.notify_waiters();
@@ -156,8 +159,10 @@ impl Wire {
             let allowed = state.limits.queue_bytes_max;
             state.fail(queue_limit(allowed, queued));
         }
-        // While messages are handled, the engine comes by itself.
-        if !state.corked {
+        // While messages are handled, the engine comes by itself. One that stays awake writes, and looks for the answer, in
+        // one go.
+        let engine_comes = state.corked || state.reader.stays_awake() && state.wake_receiver();
+        if !engine_comes {
             wake(&mut state.driver);
         }
     }
@@ -198,6 +203,20 @@ impl Wire {
         }))
     }
 
+    /// Whether who waits to receive looks for what comes, and does not sleep.
+    pub(super) fn stays_awake(&self) -> bool {
+        self.state.borrow().reader.stays_awake()
+    }
+
+    /// Notes that a message was handled by who is not the engine, which comes if there is more to do.
+    pub(super) fn handled(&self) {
+        let mut state = self.state.borrow_mut();
+        state.corked = false;
+        if state.writer.queued_messages() > 0 || state.reader.is_ready() {
+            state.wake_receiver();
+        }
+    }
+
     /// Writes what is queued, until the engine has shut the connection down.
     pub(crate) fn poll_drive(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
@@ -210,7 +229,7 @@ impl Wire {
             self.changed.notify_waiters();
             // The gate may be open again.
             if state.gate.holds() {
-                wake(&mut state.receiver);
+                state.wake_receiver();
             }
         }
         state.poll_close(cx);
@@ -225,6 +244,7 @@ impl Wire {
         let mut state = self.state.borrow_mut();
         state.cause.get_or_insert(error.into());
         state.corked = false;
+        state.receiver = None;
         state.closing = Closing::Flushing(None);
         wake(&mut state.driver);
         self.changed.notify_waiters();
@@ -308,6 +328,7 @@ impl Wire {
 
 impl State {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>>> {
+        self.woken = false;
         loop {
             if let Some(message) = self.take_message()? {
                 return Poll::Ready(Ok(Some(message)));
@@ -321,7 +342,7 @@ impl State {
                 // The gate may be open again, and the peer may have nothing more to say.
                 continue;
             }
-            self.receiver = Some(cx.waker().clone());
+            keep_waker(&mut self.receiver, cx);
             self.gate.charged().wake_when_less(cx.waker());
             if self.gate.is_full() {
                 return Poll::Pending;
@@ -398,7 +419,18 @@ impl State {
 
     fn fail(&mut self, error: Error) {
         self.failure.get_or_insert(error);
-        wake(&mut self.receiver);
+        self.wake_receiver();
+    }
+
+    /// Wakes the engine, if it waits to receive, and says whether it does.
+    fn wake_receiver(&mut self) -> bool {
+        if let Some(receiver) = &self.receiver
+            && !self.woken
+        {
+            self.woken = true;
+            receiver.wake_by_ref();
+        }
+        self.receiver.is_some()
     }
 
     /// Follows the size of messages: at once when they grow, slowly when they shrink.
@@ -423,5 +455,13 @@ fn queue_limit(allowed: usize, seen: usize) -> Error {
 fn wake(waker: &mut Option<Waker>) {
     if let Some(waker) = waker.take() {
         waker.wake();
+    }
+}
+
+/// Keeps the waker of who is polled.
+pub(super) fn keep_waker(kept: &mut Option<Waker>, cx: &Context<'_>) {
+    match kept {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *kept = Some(cx.waker().clone()),
     }
 }

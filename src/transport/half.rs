@@ -51,6 +51,11 @@ impl ReadHalf {
         matches!(&self.0, Reads::Shared(half) if half.looks_again())
     }
 
+    /// Whether who is polled in vain looks, or will, and does not sleep yet.
+    pub(crate) fn stays_awake(&self) -> bool {
+        matches!(&self.0, Reads::Shared(half) if half.stays_awake())
+    }
+
     /// Whether [`poll_in_place`](Self::poll_in_place) ever gives something.
     pub fn is_in_place(&self) -> bool {
         matches!(&self.0, Reads::Shared(half) if half.is_in_place())

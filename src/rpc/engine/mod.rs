@@ -22,6 +22,7 @@
 //! Before a message is handled, all calls at work are polled that can go on. So what was held up for a promise is
 //! passed on before whatever came after its fulfilment.
 
+mod ahead;
 mod answer;
 mod capability;
 mod export;
@@ -48,10 +49,11 @@ use futures::channel::oneshot;
 use futures::stream::FuturesUnordered;
 use futures::task::AtomicWaker;
 
-use super::Wire;
 use super::head::ReturnHead;
 use super::kind::Kind;
 use super::message::{Incoming, Outgoing};
+use super::wire::{Wire, keep_waker};
+use ahead::Ahead;
 use answer::{Answer, Work};
 use capability::{Capability, Import};
 use export::{Exports, innermost};
@@ -94,6 +96,7 @@ pub(crate) struct Tables {
     new_work: RefCell<Vec<Work>>,
     /// Of the engine.
     waker: RefCell<Option<Waker>>,
+    ahead: Ahead,
     /// Why the connection is over.
     error: RefCell<Option<capnp::Error>>,
 }
@@ -112,6 +115,7 @@ impl Engine {
             capabilities: RefCell::default(),
             new_work: RefCell::default(),
             waker: RefCell::default(),
+            ahead: Ahead::default(),
             error: RefCell::default(),
         };
         Engine { tables: Rc::new(tables), work: FuturesUnordered::new(), woken: Arc::default() }
@@ -148,7 +152,7 @@ impl Engine {
     fn poll_messages(&mut self, cx: &mut Context<'_>) -> Poll<capnp::Result<()>> {
         for _ in 0..MESSAGES_IN_A_TURN {
             self.poll_work(cx)?;
-            match ready!(self.tables.wire.poll_receive(cx))? {
+            match ready!(self.tables.poll_receive(cx))? {
                 Some(message) => self.work.extend(self.tables.handle(message, cx)?),
                 None => return Poll::Ready(Err(capnp::Error::disconnected("Peer disconnected.".into()))),
             }
@@ -164,10 +168,15 @@ impl Future for Engine {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         keep_waker(&mut self.tables.waker.borrow_mut(), cx);
-        if let Err(error) = ready!(self.poll_messages(cx)) {
-            self.tables.disconnect(error);
+        self.tables.ahead.forbid();
+        if let Poll::Ready(ended) = self.poll_messages(cx) {
+            ended.unwrap_or_else(|error| self.tables.disconnect(error));
+            return Poll::Ready(());
         }
-        Poll::Ready(())
+        if self.work.is_empty() {
+            self.tables.ahead.allow();
+        }
+        Poll::Pending
     }
 }
 
@@ -252,6 +261,7 @@ impl Tables {
 
     /// Gives the engine something to work on.
     fn add_work(&self, work: Work) {
+        self.ahead.forbid();
         self.new_work.borrow_mut().push(work);
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
@@ -561,12 +571,4 @@ fn wait_in<T>(list: &mut Vec<T>, waiting: T, is_over: impl Fn(&T) -> bool) {
         list.retain(|other| !is_over(other));
     }
     list.push(waiting);
-}
-
-/// Keeps the waker of who is polled.
-fn keep_waker(kept: &mut Option<Waker>, cx: &Context<'_>) {
-    match kept {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *kept = Some(cx.waker().clone()),
-    }
 }

@@ -17,6 +17,7 @@ use super::capability::{self, Capability};
 use super::{CapTable, Tables, broken, copy_call, wait_in};
 use crate::rpc::message::{Incoming, Outgoing};
 use crate::rpc::stream::Window;
+use crate::rpc::wire::keep_waker;
 
 /// An entry of the table of questions. It stays until the peer has returned and been told `Finish`.
 pub(super) struct Asked {
@@ -211,9 +212,12 @@ impl Future for Awaited {
     type Output = capnp::Result<capnp::capability::Response<any_pointer::Owned>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if matches!(*self.0.state.borrow(), State::Waiting { .. }) {
+            self.0.tables.receive_ahead();
+        }
         match &mut *self.0.state.borrow_mut() {
             State::Waiting { waker, .. } => {
-                super::keep_waker(waker, cx);
+                keep_waker(waker, cx);
                 Poll::Pending
             }
             State::Done(Ok(results)) => {

@@ -23,6 +23,11 @@ impl<T> Table<T> {
         (self.slots.len() - 1) as u32
     }
 
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     pub(super) fn get(&self, id: u32) -> Option<&T> {
         self.slots.get(id as usize)?.as_ref()
     }

@@ -1,7 +1,10 @@
 //! The engine against a peer that says just what a test wants, against itself, and against the engine of `capnp-rpc`.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
 
 use capnp::capability::FromClientHook;
 use capnp::message::{Builder, Reader};
@@ -11,15 +14,83 @@ use capnp_rpc::rpc_capnp::{cap_descriptor, message, payload, return_};
 use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::{RpcSystem, twoparty};
 use futures::channel::oneshot;
+use futures::poll;
 use proptest::prelude::*;
 use tokio::io::AsyncWriteExt;
 use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
 use crate::frame::{Frame, FrameReader};
+use crate::patience::is_alone;
 use crate::schema::conformance_capnp::{conformance, counter};
-use crate::transport::{Stream, memory};
+use crate::transport::{self, Connecting, ListenOptions, Stream, memory};
 use crate::{ConnectOptions, Connection, Limits, ServerOptions, connect_stream, serve_stream};
+
+#[tokio::test]
+async fn who_awaits_the_only_answer_takes_it_ahead_of_the_engine() {
+    in_shared_memory(async |client, mut peer| {
+        let mut response = client.node_request().send().promise;
+        assert!(poll!(&mut response).is_pending());
+        let question = peer.question_of_call().await;
+        peer.answer(question).await;
+        assert!(matches!(poll!(&mut response), Poll::Ready(Ok(_))));
+        // Not one of two.
+        let (mut one, mut other) = (client.node_request().send().promise, client.node_request().send().promise);
+        assert!(poll!(&mut one).is_pending() && poll!(&mut other).is_pending());
+        let questions = [peer.question_of_call().await, peer.question_of_call().await];
+        for question in questions {
+            peer.answer(question).await;
+        }
+        assert!(poll!(&mut one).is_pending() && poll!(&mut other).is_pending());
+        one.await.unwrap();
+        other.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_comes_before_the_answer_is_left_to_the_engine() {
+    in_shared_memory(async |client, mut peer| {
+        let mut response = client.node_request().send().promise;
+        assert!(poll!(&mut response).is_pending());
+        let question = peer.question_of_call().await;
+        peer.send(|root| root.init_bootstrap().set_question_id(0)).await;
+        peer.answer(question).await;
+        assert!(poll!(&mut response).is_pending());
+        response.await.unwrap();
+        assert_eq!(peer.returned(0).await, "results");
+        // So is an answer that is wrong.
+        let mut response = client.node_request().send().promise;
+        assert!(poll!(&mut response).is_pending());
+        let question = peer.question_of_call().await;
+        peer.answer(question + 1).await;
+        assert!(poll!(&mut response).is_pending());
+        let error = response.await.err().unwrap();
+        assert!(error.to_string().contains("Invalid question ID"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_awaits_one_answer_after_another_lets_the_engine_have_its_turn() {
+    in_shared_memory(async |client, mut peer| {
+        let mut ahead = 0;
+        let response = loop {
+            let mut response = client.node_request().send().promise;
+            assert!(poll!(&mut response).is_pending());
+            let Poll::Ready(question) = poll!(pin!(peer.question_of_call())) else { break response };
+            peer.answer(question).await;
+            match poll!(&mut response) {
+                Poll::Ready(answer) => drop(answer.unwrap()),
+                Poll::Pending => break response,
+            }
+            ahead += 1;
+        };
+        assert!((8..100).contains(&ahead), "{ahead} answers");
+        drop(response);
+    })
+    .await;
+}
 
 /// What each side of a connection is run by.
 #[derive(Clone, Copy, Debug)]
@@ -640,6 +711,14 @@ impl Peer {
         }
     }
 
+    /// With results that say nothing.
+    async fn answer(&mut self, question: u32) {
+        self.reply(question, |answer| {
+            answer.init_results();
+        })
+        .await;
+    }
+
     async fn reply(&mut self, question: u32, write: impl FnOnce(return_::Builder<'_>)) {
         self.send(|root| {
             let mut answer = root.init_return();
@@ -652,6 +731,44 @@ impl Peer {
     async fn take_from(&mut self, question: u32, other: u32) {
         self.reply(question, |mut answer| answer.set_take_from_other_question(other)).await;
     }
+}
+
+/// Runs a test of a client that looks for its peer in shared memory, and of that, which has answered the question for the
+/// bootstrap capability and heard that this is over. Nothing of the test may wait, unless it is to give the engine its
+/// turn.
+async fn in_shared_memory(test: impl AsyncFnOnce(conformance::Client, Peer)) {
+    const SPIN: Duration = Duration::from_secs(60);
+    if is_alone() {
+        return;
+    }
+    let run = async {
+        let folder = tempfile::tempdir().unwrap();
+        let address = format!("shm:{}/ahead", folder.path().display()).parse().unwrap();
+        let mut listener = transport::listen(&address, &ListenOptions::default()).await.unwrap();
+        let connecting = Connecting { spin: SPIN, ..Connecting::default() };
+        let (near, far) = tokio::join!(transport::connect_within(&address, &connecting, &Limits::DEFAULT), async {
+            listener.accept().await.unwrap().attach().await
+        });
+        let offered: conformance::Client = capnp_rpc::new_client(Service::default());
+        let connection = Connection::start(near.unwrap(), Side::Client, Some(offered.client), &Limits::DEFAULT, None);
+        let client: conformance::Client = connection.bootstrap();
+        let mut peer = Peer::new(far.unwrap(), connection);
+        peer.next().await;
+        let capability = |answer: return_::Builder<'_>| {
+            let mut table = Vec::new();
+            let mut payload = answer.init_results();
+            payload.reborrow().init_cap_table(1).get(0).set_sender_hosted(3);
+            let mut content = payload.reborrow().get_content();
+            content.imbue_mut(&mut table);
+            content.set_as_capability(capnp_rpc::new_broken_cap(capnp::Error::failed("an index".into())).hook);
+        };
+        peer.reply(0, capability).await;
+        client.client.hook.when_resolved().await.unwrap();
+        peer.next().await;
+        yield_now().await;
+        test(client, peer).await;
+    };
+    LocalSet::new().run_until(run).await;
 }
 
 /// Runs a test as the peer of this service, whose bootstrap capability question 0 has asked for.

@@ -38,7 +38,7 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use super::passing;
 use super::sync::Memory;
-use crate::patience::Patience;
+use crate::patience::{Patience, is_alone};
 use crate::{Error, Result};
 
 /// Something of the peer's that can be waited for.
@@ -97,7 +97,8 @@ pub fn doorbell(socket: UnixStream, spin: Duration) -> io::Result<(Waiter, Waite
     let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
     let wakers = Arc::new(Wakers::default());
     let both = Waker::from(wakers.clone());
-    let shared = Arc::new(Shared { socket, wakers, both, ended: AtomicBool::new(false), passed: Mutex::default() });
+    let (ended, spoke) = (AtomicBool::new(false), AtomicBool::new(false));
+    let shared = Arc::new(Shared { socket, wakers, both, ended, spoke, passed: Mutex::default() });
     let waiter = |slot| Waiter { shared: shared.clone(), slot, spin: Spin::new(spin), state: State::Awake };
     Ok((waiter(0), waiter(1)))
 }
@@ -115,12 +116,28 @@ pub struct Waiter {
 #[derive(Clone, Copy)]
 enum State {
     Awake,
-    /// After so many turns of the runtime.
+    /// After so many turns of the runtime, since the first of them.
     Spinning {
-        since: Instant,
+        since: Option<Instant>,
         turns: u32,
     },
     Asleep(Instant),
+}
+
+/// Looks to be made in one go.
+#[derive(Clone, Copy)]
+struct Looks {
+    count: u32,
+    ahead: Option<Ahead>,
+}
+
+/// Why to look ahead of a turn of the runtime.
+#[derive(Clone, Copy)]
+enum Ahead {
+    /// The wait has just begun.
+    First,
+    /// This side has spoken, and is likely to be answered.
+    Spoken,
 }
 
 struct Shared {
@@ -129,6 +146,8 @@ struct Shared {
     both: Waker,
     /// The socket has ended.
     ended: AtomicBool,
+    /// The peer was shown something since this side last looked whether it has answered.
+    spoke: AtomicBool,
     /// Descriptors that came with bells, oldest first. Locked while the socket is read, so that one that
     /// was taken from there is found here.
     passed: Mutex<VecDeque<OwnedFd>>,
@@ -145,6 +164,11 @@ impl Bell {
     /// Whether the peer is known to be gone.
     pub(super) fn has_ended(&self) -> bool {
         self.0.ended.load(Ordering::Acquire)
+    }
+
+    /// Notes that the peer was shown something, to which it may answer.
+    pub(super) fn spoke(&self) {
+        self.0.spoke.store(true, Ordering::Relaxed);
     }
 
     /// Wakes the peer, and never blocks.
@@ -184,7 +208,7 @@ impl Waiter {
             return self.awake();
         }
         if let Some(looks) = self.spins() {
-            for _ in 0..looks {
+            for _ in 0..looks.count {
                 std::hint::spin_loop();
                 if condition.holds()? {
                     self.looked(looks, true);
@@ -232,6 +256,11 @@ impl Waiter {
         matches!(self.state, State::Spinning { .. })
     }
 
+    /// Whether it does not sleep, and would not yet.
+    pub(super) fn stays_awake(&self) -> bool {
+        !self.spin.budget.is_zero() && !matches!(self.state, State::Asleep(_))
+    }
+
     /// What was waited for was there when this side looked by itself.
     pub(super) fn found(&mut self) {
         if !matches!(self.state, State::Awake) {
@@ -250,22 +279,32 @@ impl Waiter {
 
     /// How often to look again, now, instead of sleeping. A turn of the runtime takes as long as many looks; so
     /// there are more of them for each the longer the others have had nothing to do that changes something.
-    fn spins(&mut self) -> Option<u32> {
-        let (since, turns, looks) = match self.state {
-            State::Asleep(_) => return None,
-            State::Spinning { since, .. } if since.elapsed() >= self.spin.budget => return None,
-            State::Spinning { since, turns } => (since, turns + 1, (1 << turns.min(Spin::LOOKS.ilog2())) - 1),
-            State::Awake if self.spin.budget.is_zero() => return None,
-            State::Awake => (Instant::now(), 1, if self.spin.ahead.begins() { Spin::LOOKS_AHEAD } else { 0 }),
-        };
-        self.state = State::Spinning { since, turns };
-        Some(looks)
+    fn spins(&mut self) -> Option<Looks> {
+        if !self.stays_awake() {
+            return None;
+        }
+        let spoken = self.shared.has_spoken();
+        if let State::Spinning { since, turns } = self.state
+            && !spoken
+        {
+            let since = since.unwrap_or_else(Instant::now);
+            if since.elapsed() >= self.spin.budget {
+                return None;
+            }
+            self.state = State::Spinning { since: Some(since), turns: turns + 1 };
+            return Some(Looks { count: 1 << turns.min(Spin::LOOKS.ilog2()), ahead: None });
+        }
+        self.state = State::Spinning { since: None, turns: 0 };
+        let ahead = if spoken { Ahead::Spoken } else { Ahead::First };
+        let ahead = self.spin.ahead(ahead).begins().then_some(ahead);
+        let count = if ahead.is_some() { Spin::LOOKS_AHEAD } else { 0 };
+        Some(Looks { count, ahead })
     }
 
     /// It has looked as often as it was to, and found something or not.
-    fn looked(&mut self, looks: u32, found: bool) {
-        if looks > 0 && matches!(self.state, State::Spinning { turns: 1, .. }) {
-            self.spin.ahead.learn(found);
+    fn looked(&mut self, looks: Looks, found: bool) {
+        if let Some(ahead) = looks.ahead {
+            self.spin.ahead(ahead).learn(found);
         }
     }
 
@@ -326,6 +365,15 @@ impl Shared {
             Taken::Bells { all: true } | Taken::Nothing => ready.clear_ready(),
         }
         Ok(())
+    }
+
+    /// Whether the peer was shown something since this was last asked. It is a guess, and needs no order.
+    fn has_spoken(&self) -> bool {
+        let spoke = self.spoke.load(Ordering::Relaxed);
+        if spoke {
+            self.spoke.store(false, Ordering::Relaxed);
+        }
+        spoke
     }
 
     fn passed(&self) -> MutexGuard<'_, VecDeque<OwnedFd>> {
@@ -467,9 +515,9 @@ fn gone() -> Error {
 struct Spin {
     max: Duration,
     budget: Duration,
-    /// To look before the first turn of the runtime: the peer may take longer, or it may be another task of this thread
+    /// To look ahead of a turn of the runtime: the peer may take longer, or it may be another task of this thread
     /// that brings about what is waited for.
-    ahead: Patience,
+    ahead: [Patience; 2],
 }
 
 impl Spin {
@@ -479,14 +527,16 @@ impl Spin {
     const SHORT_SLEEP: Duration = Duration::from_micros(200);
     /// How often to look before looking at the clock.
     const LOOKS: u32 = 32;
-    /// How often to look before the first turn of the runtime.
+    /// How often to look ahead of a turn of the runtime.
     const LOOKS_AHEAD: u32 = 64;
 
     fn new(max: Duration) -> Self {
-        // With one processor, the peer does nothing while this side spins.
-        let alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
-        let max = if alone { Duration::ZERO } else { max };
-        Spin { max, budget: max, ahead: Patience::default() }
+        let max = if is_alone() { Duration::ZERO } else { max };
+        Spin { max, budget: max, ahead: Default::default() }
+    }
+
+    fn ahead(&mut self, ahead: Ahead) -> &mut Patience {
+        &mut self.ahead[ahead as usize]
     }
 
     /// Looks at the condition at least once, and says whether it holds.
@@ -578,7 +628,7 @@ mod tests {
     #[test]
     fn spinning_is_given_up_where_it_does_not_pay_and_tried_again_where_it_may() {
         let max = Duration::from_micros(20);
-        let mut spin = Spin { max, budget: max, ahead: Patience::default() };
+        let mut spin = Spin { max, budget: max, ahead: Default::default() };
         for _ in 0..10 {
             spin.slept(Duration::from_secs(1));
         }

@@ -335,6 +335,7 @@ impl State {
 
     /// Shows the peer what was written.
     pub(super) fn publish(&mut self) -> Result<()> {
+        self.bell.spoke();
         if self.producer.publish() { self.bell.ring() } else { Ok(()) }
     }
 

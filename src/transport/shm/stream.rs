@@ -268,6 +268,11 @@ impl Reader {
         self.waiter.is_spinning()
     }
 
+    /// See [`ReadHalf::stays_awake`](crate::transport::ReadHalf::stays_awake).
+    pub(in crate::transport) fn stays_awake(&self) -> bool {
+        self.waiter.stays_awake()
+    }
+
     /// Whether [`poll_in_place`](Self::poll_in_place) ever gives something.
     pub(in crate::transport) fn is_in_place(&self) -> bool {
         self.tier != Tier::Copy
