@@ -80,9 +80,12 @@ thread_local! {
 }
 
 impl Linger {
-    /// Some 40 us: longer than it takes to wake a peer that sleeps, on TCP too, so that two who call each other stay awake
-    /// from the first call on that is answered at once.
-    const TURNS: u32 = 64;
+    /// Some 70 us: longer than it takes to wake a peer that sleeps, on TCP too, so that two who call each other stay awake
+    /// from the first call on that is answered at once; and longer than the peer takes to read 1 MiB before it answers.
+    const TURNS: u32 = 128;
+    /// What comes in the first turns says nothing: it would have been found without staying awake. So it is where the system
+    /// lets the peer run on this processor, as soon as it has something to answer.
+    const TURNS_FIRST: u32 = 3;
     /// Between two offers of the processor to others.
     const TURNS_OF_MINE: u32 = 4;
     /// Who looks no more, though others left it to that so often, has gone to another thread.
@@ -169,7 +172,9 @@ impl Looking {
 
     /// Nobody looks any more; it was worth it or not.
     fn over(&mut self, came: bool) {
-        self.patience.learn(came);
+        if !came || self.turns <= Linger::TURNS - Linger::TURNS_FIRST {
+            self.patience.learn(came);
+        }
         self.who = None;
     }
 }
@@ -212,17 +217,42 @@ mod tests {
         assert!((0..100).all(|_| stay(true)));
     }
 
+    fn looks(linger: &mut Linger) -> bool {
+        let woken = Arc::new(Woken::default());
+        let pending = linger.watch(&mut Context::from_waker(&woken.clone().into()), Poll::<()>::Pending);
+        assert!(pending.is_pending());
+        woken.is()
+    }
+
+    fn hear(linger: &mut Linger) {
+        let _ = linger.watch(&mut Context::from_waker(Waker::noop()), Poll::Ready(()));
+    }
+
+    #[test]
+    fn what_comes_in_the_first_turns_is_no_reason_to_stay_awake() {
+        // A thread for each: it is the thread that learns.
+        let stays_awake = |turn| {
+            move || {
+                let mut linger = Linger::new();
+                let waits = (0..200).map(|_| {
+                    hear(&mut linger);
+                    let awake = looks(&mut linger);
+                    for _ in 1..turn {
+                        looks(&mut linger);
+                    }
+                    hear(&mut linger);
+                    while looks(&mut linger) {}
+                    awake
+                });
+                waits.filter(|awake| *awake).count()
+            }
+        };
+        assert!(thread::spawn(stays_awake(1)).join().unwrap() < 50);
+        assert_eq!(thread::spawn(stays_awake(Linger::TURNS_FIRST)).join().unwrap(), 200);
+    }
+
     #[test]
     fn one_of_a_thread_looks_for_all() {
-        let looks = |linger: &mut Linger| {
-            let woken = Arc::new(Woken::default());
-            let pending = linger.watch(&mut Context::from_waker(&woken.clone().into()), Poll::<()>::Pending);
-            assert!(pending.is_pending());
-            woken.is()
-        };
-        let hear = |linger: &mut Linger| {
-            let _ = linger.watch(&mut Context::from_waker(Waker::noop()), Poll::Ready(()));
-        };
         let (mut one, mut other) = (Linger::new(), Linger::new());
         assert!(!looks(&mut one), "nothing was heard yet");
         hear(&mut one);
