@@ -9,7 +9,7 @@ type Tier int
 const (
 	// TierCopy: the receiver copies once, and then looks: safe with a hostile peer. The default.
 	TierCopy Tier = iota
-	// TierSealed: 256 KiB and more are sealed by the kernel against any change, and received in place: as
+	// TierSealed: 4 MiB and more are sealed by the kernel against any change, and received in place: as
 	// safe, but each such message takes fresh memory from the system.
 	TierSealed
 	// TierTrusted: 32 KiB and more are received where the sender has built them, and nothing is copied:

@@ -74,7 +74,7 @@ const char *shipmate_error_name(int code);
  */
 enum shipmate_tier {
   SHIPMATE_TIER_COPY = 0,   /* the receiver copies once, and then looks: safe with a hostile peer */
-  SHIPMATE_TIER_SEALED = 1, /* 256 KiB and more are sealed by the kernel against any change, and received in
+  SHIPMATE_TIER_SEALED = 1, /* 4 MiB and more are sealed by the kernel against any change, and received in
                                place: as safe, but each such message takes fresh memory from the system */
   SHIPMATE_TIER_TRUSTED = 2 /* 32 KiB and more are received where the sender has built them, and nothing is
                                copied: between processes of one user that trust each other */

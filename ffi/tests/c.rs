@@ -207,8 +207,8 @@ fn a_message_is_received_where_the_tier_says() {
         (["trusted", "trusted"], 1 << 10, copied, copied),
         (["copy", "trusted"], 1 << 20, mine, copied),
         (["trusted", "copy"], 1 << 20, mine, copied),
-        (["sealed", "trusted"], 1 << 20, mine, sealed),
-        (["sealed", "sealed"], 64 << 10, mine, copied),
+        (["sealed", "trusted"], 4 << 20, mine, sealed),
+        (["sealed", "sealed"], 1 << 20, mine, copied),
     ] {
         let mut sharing = Sharing::start(tiers, bytes);
         for _ in 0..3 {
@@ -241,7 +241,7 @@ fn what_is_returned_is_lent_again() {
 #[test]
 fn a_message_outlives_a_sender_that_is_killed() {
     for tier in ["trusted", "sealed", "copy"] {
-        let mut sharing = Sharing::start([tier, tier], 1 << 20);
+        let mut sharing = Sharing::start([tier, tier], 4 << 20);
         sharing.pass();
         sharing.receiver.hang_up();
         sharing.pass();
@@ -254,7 +254,7 @@ fn a_message_outlives_a_sender_that_is_killed() {
 #[test]
 fn a_loan_outlives_a_receiver_that_is_killed() {
     for tier in ["trusted", "sealed", "copy"] {
-        let mut sharing = Sharing::start([tier, tier], 1 << 20);
+        let mut sharing = Sharing::start([tier, tier], 4 << 20);
         sharing.pass();
         sharing.receiver.kill();
         // It is told of the end, sooner or later; a loan can be written in any case.

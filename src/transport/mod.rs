@@ -70,12 +70,18 @@ pub enum Tier {
     /// The receiver copies the bytes out before it looks at them: safe with a hostile peer.
     #[default]
     Copy,
-    /// What is larger than 256 KiB is written once, sealed by the kernel against any change, and read in
-    /// place: as safe, without the copy, but each such message takes fresh memory from the system.
+    /// What is larger than [4 MiB](Self::SEALED_BYTES_MIN) is written once, sealed by the kernel against any change,
+    /// and read in place: as safe, without the copy, but each such message takes fresh memory from the system.
     Sealed,
     /// The receiver reads where the sender has written, and trusts it not to write there meanwhile. Between
     /// processes of one user that both ask for it; otherwise it is as if *sealed* had been asked for.
     Trusted,
+}
+
+impl Tier {
+    /// What is smaller is copied in the tier *sealed*: to find memory for it, clear it, map it twice and free it takes the
+    /// system longer than that. In bytes; lower in this library's own tests, which send many.
+    pub const SEALED_BYTES_MIN: usize = if cfg!(test) { 256 << 10 } else { 4 << 20 };
 }
 
 /// A process and its user, as the kernel reports them.

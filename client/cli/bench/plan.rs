@@ -76,7 +76,6 @@ pub(super) struct NotRun {
 
 /// From here on the parts of a message are handed over by reference, where the tier allows it.
 const BLOB_BYTES_MIN: usize = 32 << 10;
-const SEALED_BYTES_MIN: usize = 256 << 10;
 /// A message this long at most is cut out of what one read took, which is one more copy.
 const CUT_BYTES_MAX: usize = 64 << 10;
 /// What is under way at once has no more bytes than this: the limits of a connection are of that order.
@@ -186,7 +185,7 @@ impl Way {
             (Network::Raw, ..) => 2,
             (_, Transport::Shm, _) if size < BLOB_BYTES_MIN => by_ring + cut,
             (_, Transport::Shm, Some(Tier::Trusted)) => 0,
-            (_, Transport::Shm, Some(Tier::Sealed)) if size >= SEALED_BYTES_MIN => 0,
+            (_, Transport::Shm, Some(Tier::Sealed)) if size >= Tier::SEALED_BYTES_MIN => 0,
             (_, Transport::Shm, _) => 1 + cut,
             // Into the kernel, and out of it.
             (_, Transport::Tcp | Transport::Unix | Transport::Pipe, _) => 2 + cut,
@@ -212,7 +211,7 @@ impl Way {
     fn why_not(self, size: usize, cpus: usize) -> Option<String> {
         let (tier, least) = match self.tier {
             Some(Tier::Trusted) => ("trusted", BLOB_BYTES_MIN),
-            Some(Tier::Sealed) => ("sealed", SEALED_BYTES_MIN),
+            Some(Tier::Sealed) => ("sealed", Tier::SEALED_BYTES_MIN),
             _ => ("copy", 0),
         };
         if self.wait == Wait::Spinning && cpus < 2 {
@@ -276,7 +275,7 @@ mod tests {
 
     #[test]
     fn each_way_has_its_limit_in_the_same_case() {
-        let (cases, not_run) = cases(&Pattern::ALL, &[64, 1 << 20], &[Transport::Unix, Transport::Shm], 64, 2);
+        let (cases, not_run) = cases(&Pattern::ALL, &[64, 4 << 20], &[Transport::Unix, Transport::Shm], 64, 2);
         assert_eq!(cases.len(), 6);
         assert_eq!(
             names(&cases[0].ways),
@@ -291,7 +290,7 @@ mod tests {
 
     #[test]
     fn with_one_cpu_nothing_spins_and_the_reason_is_given() {
-        let (cases, not_run) = cases(&[Pattern::Sequential], &[1 << 20], &[Transport::Shm], 64, 1);
+        let (cases, not_run) = cases(&[Pattern::Sequential], &[4 << 20], &[Transport::Shm], 64, 1);
         assert!(cases[0].ways.iter().all(|way| way.wait == Wait::Sleeping));
         let left_out: Vec<Way> = not_run.iter().map(|it| it.way).collect();
         assert_eq!(left_out.len(), 4);
@@ -311,7 +310,7 @@ mod tests {
         let of = |way: Way, size| way.copies(Pattern::Sequential, size);
         assert_eq!([64, 64 << 10, 1 << 20].map(|size| of(unix, size)), [3, 3, 2]);
         assert_eq!([64, 64 << 10, 1 << 20].map(|size| of(copy, size)), [3, 2, 1]);
-        assert_eq!([64, 64 << 10, 1 << 20].map(|size| of(sealed, size)), [3, 2, 0]);
+        assert_eq!([64, 64 << 10, 4 << 20].map(|size| of(sealed, size)), [3, 2, 0]);
         assert_eq!([64, 64 << 10, 1 << 20].map(|size| of(trusted, size)), [3, 0, 0]);
         assert_eq!(copy.copies(Pattern::OneWay, 64), 2);
     }

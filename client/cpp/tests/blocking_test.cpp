@@ -115,18 +115,19 @@ TEST_P(Blocking, ThereAndBack) {
 TEST_P(InPlace, WhereTheTierSays) {
   struct {
     Tier receives, sends;
+    size_t bytes;
     const char* kind;
   } cases[] = {
-      {Tier::trusted, Tier::trusted, "memfd r--s"},
-      {Tier::sealed, Tier::trusted, "memfd r--p"},
-      {Tier::copy, Tier::trusted, "private"},
+      {Tier::trusted, Tier::trusted, LARGE, "memfd r--s"},
+      {Tier::sealed, Tier::trusted, 5'000'000, "memfd r--p"},
+      {Tier::copy, Tier::trusted, LARGE, "private"},
   };
   for (auto& each : cases) {
     Pair pair(place("shm"), each.receives, each.sends);
     for (int value = 0; value < 5; ++value) {
-      auto message = pair.sender.build(LARGE / 8 + 100);
+      auto message = pair.sender.build(each.bytes / 8 + 100);
       auto record = message->initRoot<Record>();
-      fill(record, value, LARGE);
+      fill(record, value, each.bytes);
       EXPECT_EQ(kindOf(record.getBody().getBytes()), "memfd rw-s");
       pair.sender.send(std::move(message));
       auto received = pair.receiver.receive(LIMIT);

@@ -66,16 +66,23 @@ async def test_with_the_command_line(place: str, binaries: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tiers", "kind"),
-    [(("trusted", "trusted"), "memfd"), (("sealed", "trusted"), "memfd"), (("copy", "trusted"), "copied")],
+    ("tiers", "payload", "kind"),
+    [
+        (("trusted", "trusted"), LARGE, "memfd"),
+        (("sealed", "trusted"), LARGE * 6, "memfd"),
+        (("copy", "trusted"), LARGE, "copied"),
+    ],
+    ids=["trusted", "sealed", "copy"],
 )
-async def test_an_array_of_numpy_lies_in_shared_memory(shared: str, tiers: tuple[str, str], kind: str) -> None:
+async def test_an_array_of_numpy_lies_in_shared_memory(
+    shared: str, tiers: tuple[str, str], payload: bytes, kind: str
+) -> None:
     async with _pair(shared, *tiers) as (sender, receiver):
         for number in range(5):
-            await sender.send(value=number, body={"bytes": LARGE})
+            await sender.send(value=number, body={"bytes": payload})
             with _received(await receiver.receive_segments()) as message:
                 array = numpy.frombuffer(shipmate.view(message.read().body, "bytes"), dtype="<i8")
-                assert array.tobytes() == LARGE
+                assert array.tobytes() == payload
                 assert not array.flags.writeable
                 assert _kind_of(array) == kind
                 # The view is of the message, and goes before it.

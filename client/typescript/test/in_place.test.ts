@@ -53,7 +53,10 @@ async function next<T extends Struct>(receiver: Receiver<T>): Promise<LentMessag
 }
 
 const bytesOf = ({ root }: LentMessage<Record>) => root.body.bytes.toUint8Array();
-const message = (value: number) => ({ value: BigInt(value), body: { bytes: new Uint8Array(LARGE).fill(value) } });
+const message = (value: number, size = LARGE) => ({
+  value: BigInt(value),
+  body: { bytes: new Uint8Array(size).fill(value) },
+});
 
 /** The mapping that memory is in. */
 function mappingOf({ buffer, byteOffset, byteLength }: Uint8Array): { isFile: boolean; isReadOnly: boolean } {
@@ -67,16 +70,16 @@ function mappingOf({ buffer, byteOffset, byteLength }: Uint8Array): { isFile: bo
   return assert.fail("nowhere");
 }
 
-for (const [sends, receives, isInPlace] of [
-  ["trusted", "trusted", true],
-  ["sealed", "trusted", true],
-  ["copy", "trusted", false],
-  ["trusted", "copy", false],
+for (const [sends, receives, size, isInPlace] of [
+  ["trusted", "trusted", LARGE, true],
+  ["sealed", "trusted", 5 * LARGE, true],
+  ["copy", "trusted", LARGE, false],
+  ["trusted", "copy", LARGE, false],
 ] as const) {
   test(`sent as ${sends} and received as ${receives}`, TIMEOUT, async (t) => {
     const [sender, receiver] = await pair(t, sends, receives);
     for (let value = 0; value < 5; value++) {
-      await sender.send(message(value));
+      await sender.send(message(value, size));
       using received = await next(receiver);
       const bytes = bytesOf(received);
       assert.equal(mappingOf(bytes).isFile, isInPlace);

@@ -26,9 +26,6 @@ use crate::{Error, Result};
 /// What is smaller is copied: through the ring that costs less than to hand over a blob.
 pub(crate) const SHARED_BYTES_MIN: usize = 32 << 10;
 
-/// What is smaller is not worth a file of its own, in the *sealed* tier.
-const SEALED_BYTES_MIN: usize = 256 << 10;
-
 /// What the peer has not taken up yet is no more than this, before the last message: a writer waits then, as
 /// it does for a full ring. Without it, a peer that does not read would have the whole pool wait for it.
 pub(super) const UNREAD_BYTES_MAX: usize = 4 << 20;
@@ -222,7 +219,7 @@ impl State {
     /// Takes a blob that has `bytes` bytes, or makes one.
     fn hold(&mut self, bytes: usize) -> Option<usize> {
         self.look()?;
-        let once = self.tier == Tier::Sealed && bytes >= SEALED_BYTES_MIN;
+        let once = self.tier == Tier::Sealed && bytes >= Tier::SEALED_BYTES_MIN;
         if !once && let Some(id) = self.lender.take(bytes) {
             return Some(id);
         }

@@ -23,7 +23,7 @@ namespace shipmate {
 // take; other transports copy.
 enum class Tier {
   copy,     // The receiver copies once, and then looks: safe with a hostile peer.
-  sealed,   // 256 KiB and more are sealed by the kernel against any change, and received in place.
+  sealed,   // 4 MiB and more are sealed by the kernel against any change, and received in place.
   trusted,  // 32 KiB and more are received where the sender has built them: between processes of one user.
 };
 

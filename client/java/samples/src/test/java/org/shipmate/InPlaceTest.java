@@ -44,17 +44,17 @@ final class InPlaceTest {
 
   @ParameterizedTest
   @CsvSource({
-    "TRUSTED, TRUSTED, memfd r--s",
-    "SEALED, TRUSTED, memfd r--p",
-    "COPY, TRUSTED, private",
-    "TRUSTED, COPY, private"
+    "TRUSTED, TRUSTED, 800000, memfd r--s",
+    "SEALED, TRUSTED, 5000000, memfd r--p",
+    "COPY, TRUSTED, 800000, private",
+    "TRUSTED, COPY, 800000, private"
   })
-  void whereTheTierSays(Tier receives, Tier sends, String kind) throws Exception {
+  void whereTheTierSays(Tier receives, Tier sends, int bytes, String kind) throws Exception {
     try (var pair = MessagePair.connect(place, receives, sends)) {
       for (int value = 0; value < 5; value++) {
-        send(pair, value);
+        send(pair, value, bytes);
         try (var message = pair.receiver().receiveLent(LIMIT).orElseThrow()) {
-          assertFilled(message.root(), value, LARGE);
+          assertFilled(message.root(), value, bytes);
           assertEquals(kind, kindOf(message.root().getBody().getBytes().asByteBuffer()));
           assertEquals(1, message.segments().size());
         }
@@ -188,8 +188,12 @@ final class InPlaceTest {
   }
 
   private static void send(MessagePair pair, int value) {
-    try (var loan = pair.sender().loan(LARGE + 1_000)) {
-      fill(loan.root(), value, LARGE);
+    send(pair, value, LARGE);
+  }
+
+  private static void send(MessagePair pair, int value, int bytes) {
+    try (var loan = pair.sender().loan(bytes + 1_000)) {
+      fill(loan.root(), value, bytes);
       loan.send();
     }
   }

@@ -7,7 +7,7 @@ package org.shipmate;
 public enum Tier {
   /** The receiver copies once, and then looks: safe with a hostile peer. */
   COPY,
-  /** 256 KiB and more are sealed by the kernel against any change, and received in place. */
+  /** 4 MiB and more are sealed by the kernel against any change, and received in place. */
   SEALED,
   /**
    * 32 KiB and more are received where the sender has built them: between processes of one user.
