@@ -33,8 +33,11 @@ impl Sender<data::Owned> {
         // Behind the last byte, to the end of its word.
         space[WORD_BYTES + bytes..].fill(0);
         // <https://capnproto.org/encoding.html#lists>: the list starts right here, of elements of one byte.
-        let pointer = 1 | 2 << 32 | (bytes as u64) << 35;
-        space[..WORD_BYTES].copy_from_slice(&pointer.to_le_bytes());
+        let pointer = (1 | 2 << 32 | (bytes as u64) << 35).to_le_bytes();
+        // What the last message of this size left there stays in the receiver's cache, too.
+        if space[..WORD_BYTES] != pointer {
+            space[..WORD_BYTES].copy_from_slice(&pointer);
+        }
         Ok(BytesLoan { sender: self, segment, bytes })
     }
 }
