@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use std::{env, hint, thread};
 
 use common::process::{self, Server, Usage};
-use common::statistics::{median, median_time, micros, ratio, spread};
+use common::statistics::{median_time, micros, ratio, spread};
 use shipmate::schema::conformance_capnp::conformance;
 use shipmate::transport::{Tier, memory};
 use shipmate::{Address, ConnectOptions, Connection, ListenOptions, ServerOptions, connect_with};
@@ -105,35 +105,39 @@ async fn measure(ways: Vec<Way>, rounds: usize, each: Duration) {
             if line.way.cpu.is_some() {
                 process::pin(CLIENT_CPU);
             }
-            let small = line.call(&[], each).await;
-            let large = line.call(&payload, each).await;
+            for (argument, took) in Argument::ALL.into_iter().zip(&mut line.took) {
+                took.push(micros(argument.call(&line.client, &payload, each).await));
+            }
             process::pin_to(&cpus);
-            line.small.push(micros(small));
-            line.large.push(micros(large));
         }
     }
 
-    println!("| way | call, p50 us | / memory | unix / it | with a 1 MiB argument, p50 us | MB/s | / unix |");
-    println!("|---|---:|---:|---:|---:|---:|---:|");
-    println!("| bare ping-pong of two threads | {} | | | | | |", spread(&bare, 2));
-    println!("| bare sealed file, written, mapped, read | | | | {} | | |", spread(&sealed, 0));
-    let memory = &lines[0];
+    println!(
+        "| way | call, p50 us | / memory | unix / it | 1 MiB copied in, p50 us | / unix | filled in place, p50 us | / unix |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
+    println!("| bare ping-pong of two threads | {} | | | | | | |", spread(&bare, 2));
+    println!("| bare sealed file, written, mapped, read | | | | {} | | | |", spread(&sealed, 0));
+    let [memory, _, _] = &lines[0].took;
     for line in &lines {
         // Who spins is on two CPUs.
         let beside = |unix: &&Line| unix.way.transport == "unix" && unix.way.cpu == line.way.cpu.or(Some(1));
         let unix = lines.iter().find(beside).unwrap_or(&lines[1]);
-        let bandwidths: Vec<f64> = line.large.iter().map(|micros| ARGUMENT_BYTES as f64 / micros).collect();
+        let [small, copied, filled] = &line.took;
+        let [unix_small, unix_copied, unix_filled] = &unix.took;
         println!(
-            "| {} | {} | {:.2} | {:.1} | {} | {:.0} | {:.1} |",
+            "| {} | {} | {:.2} | {:.1} | {} | {:.1} | {} | {:.1} |",
             line.way.name,
-            spread(&line.small, 1),
-            ratio(&line.small, &memory.small),
-            ratio(&unix.small, &line.small),
-            spread(&line.large, 0),
-            median(&bandwidths),
-            ratio(&unix.large, &line.large),
+            spread(small, 1),
+            ratio(small, memory),
+            ratio(unix_small, small),
+            spread(copied, 0),
+            ratio(unix_copied, copied),
+            spread(filled, 0),
+            ratio(unix_filled, filled),
         );
     }
+    println!("\n\"/ unix\" of an argument is how many times the bandwidth it is.");
 
     println!("\nCPU time of both sides in a second without a call, us:\n\n| way | us |\n|---|---:|");
     for line in lines.iter_mut().filter(|line| line.server.is_some()) {
@@ -148,9 +152,8 @@ struct Line {
     client: conformance::Client,
     server: Option<Server>,
     _connections: Vec<Connection>,
-    /// The median of each round, in microseconds: of calls with next to no argument, and a large one.
-    small: Vec<f64>,
-    large: Vec<f64>,
+    /// The median of each round with each argument, in microseconds.
+    took: [Vec<f64>; Argument::ALL.len()],
 }
 
 impl Line {
@@ -170,22 +173,7 @@ impl Line {
             (Some(server), vec![connection])
         };
         let client = connections[0].bootstrap();
-        Line { way, client, server, _connections: connections, small: vec![], large: vec![] }
-    }
-
-    /// Calls again and again, one at a time, and gives the median of how long each took.
-    async fn call(&self, argument: &[u8], time: Duration) -> Duration {
-        let end = Instant::now() + time;
-        let mut took = Vec::new();
-        while took.is_empty() || Instant::now() < end {
-            let start = Instant::now();
-            let mut request = self.client.data_request();
-            request.get().set_value(argument);
-            let response = request.send().promise.await.unwrap();
-            assert_eq!(response.get().unwrap().get_sum(), sum(argument));
-            took.push(start.elapsed());
-        }
-        median_time(took)
+        Line { way, client, server, _connections: connections, took: Default::default() }
     }
 
     async fn idle(&mut self) -> Duration {
@@ -193,6 +181,41 @@ impl Line {
         let before = server.usage().cpu + Usage::of_this_process().cpu;
         tokio::time::sleep(Duration::from_secs(1)).await;
         server.usage().cpu + Usage::of_this_process().cpu - before
+    }
+}
+
+/// What a call takes along.
+#[derive(Clone, Copy)]
+enum Argument {
+    /// Next to nothing.
+    Small,
+    /// [`ARGUMENT_BYTES`] bytes, which are somewhere else.
+    CopiedIn,
+    /// As many, which are written where they are sent from.
+    FilledInPlace,
+}
+
+impl Argument {
+    const ALL: [Self; 3] = [Self::Small, Self::CopiedIn, Self::FilledInPlace];
+
+    /// Calls again and again, one at a time, and gives the median of how long each took.
+    async fn call(self, client: &conformance::Client, payload: &[u8], time: Duration) -> Duration {
+        let end = Instant::now() + time;
+        let sum = if matches!(self, Argument::Small) { 0 } else { sum(payload) };
+        let mut took = Vec::new();
+        while took.is_empty() || Instant::now() < end {
+            let start = Instant::now();
+            let mut request = client.data_request();
+            match self {
+                Argument::Small => {}
+                Argument::CopiedIn => request.get().set_value(payload),
+                Argument::FilledInPlace => request.get().init_value(payload.len() as u32).fill(payload[0]),
+            }
+            let response = request.send().promise.await.unwrap();
+            assert_eq!(response.get().unwrap().get_sum(), sum);
+            took.push(start.elapsed());
+        }
+        median_time(took)
     }
 }
 
