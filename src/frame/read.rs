@@ -108,7 +108,7 @@ impl FrameReader {
     /// Passes on what was found, and looks again, if it pays, for what is not there yet.
     #[inline]
     fn watch<T>(&mut self, cx: &mut Context<'_>, found: Poll<T>) -> Poll<T> {
-        if found.is_pending() && self.half.looks_again() { found } else { self.linger.watch(cx, found) }
+        if found.is_pending() && self.stays_awake() { found } else { self.linger.watch(cx, found) }
     }
 
     fn poll_read_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

@@ -56,8 +56,9 @@ struct State {
     /// Nothing of the connection is left.
     finished: bool,
     driver: Option<Waker>,
-    /// Of the engine, which waits to receive, unless it was woken already.
+    /// Of the engine, which waits to receive.
     receiver: Option<Waker>,
+    /// It was woken, and has not come since.
     woken: bool,
     received_at: Instant,
     recent_words: u32,

@@ -46,12 +46,7 @@ impl ReadHalf {
         ReadHalf(Reads::Shared(Box::new(half)))
     }
 
-    /// Whether who was polled in vain looks again by itself, and does not sleep.
-    pub(crate) fn looks_again(&self) -> bool {
-        matches!(&self.0, Reads::Shared(half) if half.looks_again())
-    }
-
-    /// Whether who is polled in vain looks, or will, and does not sleep yet.
+    /// Whether who is polled in vain looks again by itself, and does not sleep: so it is if he just was, too.
     pub(crate) fn stays_awake(&self) -> bool {
         matches!(&self.0, Reads::Shared(half) if half.stays_awake())
     }

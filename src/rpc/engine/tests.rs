@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use capnp::capability::FromClientHook;
+use capnp::capability::{FromClientHook, Promise, Response};
 use capnp::message::{Builder, Reader};
 use capnp::serialize;
 use capnp::traits::{HasTypeId, ImbueMut};
@@ -29,9 +29,7 @@ use crate::{ConnectOptions, Connection, Limits, ServerOptions, connect_stream, s
 #[tokio::test]
 async fn who_awaits_the_only_answer_takes_it_ahead_of_the_engine() {
     in_shared_memory(async |client, mut peer| {
-        let mut response = client.node_request().send().promise;
-        assert!(poll!(&mut response).is_pending());
-        let question = peer.question_of_call().await;
+        let (mut response, question) = ask(&client, &mut peer).await;
         peer.answer(question).await;
         assert!(matches!(poll!(&mut response), Poll::Ready(Ok(_))));
         // Not one of two.
@@ -51,18 +49,14 @@ async fn who_awaits_the_only_answer_takes_it_ahead_of_the_engine() {
 #[tokio::test]
 async fn what_comes_before_the_answer_is_left_to_the_engine() {
     in_shared_memory(async |client, mut peer| {
-        let mut response = client.node_request().send().promise;
-        assert!(poll!(&mut response).is_pending());
-        let question = peer.question_of_call().await;
+        let (mut response, question) = ask(&client, &mut peer).await;
         peer.send(|root| root.init_bootstrap().set_question_id(0)).await;
         peer.answer(question).await;
         assert!(poll!(&mut response).is_pending());
         response.await.unwrap();
         assert_eq!(peer.returned(0).await, "results");
         // So is an answer that is wrong.
-        let mut response = client.node_request().send().promise;
-        assert!(poll!(&mut response).is_pending());
-        let question = peer.question_of_call().await;
+        let (mut response, question) = ask(&client, &mut peer).await;
         peer.answer(question + 1).await;
         assert!(poll!(&mut response).is_pending());
         let error = response.await.err().unwrap();
@@ -733,6 +727,16 @@ impl Peer {
     }
 }
 
+/// Calls, awaits the answer once and in vain, and gives what the peer has to answer.
+async fn ask(
+    client: &conformance::Client,
+    peer: &mut Peer,
+) -> (Promise<Response<conformance::node_results::Owned>, capnp::Error>, u32) {
+    let mut response = client.node_request().send().promise;
+    assert!(poll!(&mut response).is_pending());
+    (response, peer.question_of_call().await)
+}
+
 /// Runs a test of a client that looks for its peer in shared memory, and of that, which has answered the question for the
 /// bootstrap capability and heard that this is over. Nothing of the test may wait, unless it is to give the engine its
 /// turn.
@@ -749,10 +753,7 @@ async fn in_shared_memory(test: impl AsyncFnOnce(conformance::Client, Peer)) {
         let (near, far) = tokio::join!(transport::connect_within(&address, &connecting, &Limits::DEFAULT), async {
             listener.accept().await.unwrap().attach().await
         });
-        let offered: conformance::Client = capnp_rpc::new_client(Service::default());
-        let connection = Connection::start(near.unwrap(), Side::Client, Some(offered.client), &Limits::DEFAULT, None);
-        let client: conformance::Client = connection.bootstrap();
-        let mut peer = Peer::new(far.unwrap(), connection);
+        let (client, mut peer) = client_and_peer_over(near.unwrap(), far.unwrap(), Service::default());
         peer.next().await;
         let capability = |answer: return_::Builder<'_>| {
             let mut table = Vec::new();
@@ -792,6 +793,10 @@ async fn raw(service: Service, test: impl AsyncFnOnce(&mut Peer, Rc<Service>)) {
 /// capability.
 fn client_and_peer(service: Service) -> (conformance::Client, Peer) {
     let (near, far) = memory::pair();
+    client_and_peer_over(near, far, service)
+}
+
+fn client_and_peer_over(near: Stream, far: Stream, service: Service) -> (conformance::Client, Peer) {
     let offered: conformance::Client = capnp_rpc::new_client(service);
     let connection = Connection::start(near, Side::Client, Some(offered.client), &Limits::DEFAULT, None);
     (connection.bootstrap(), Peer::new(far, connection))

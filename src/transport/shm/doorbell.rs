@@ -251,12 +251,7 @@ impl Waiter {
         }
     }
 
-    /// Whether it waits without sleeping.
-    pub(super) fn is_spinning(&self) -> bool {
-        matches!(self.state, State::Spinning { .. })
-    }
-
-    /// Whether it does not sleep, and would not yet.
+    /// Whether it does not sleep, and would not yet. After a wait that is pending: whether it looks again.
     pub(super) fn stays_awake(&self) -> bool {
         !self.spin.budget.is_zero() && !matches!(self.state, State::Asleep(_))
     }

@@ -263,11 +263,6 @@ impl AsyncRead for Reader {
 }
 
 impl Reader {
-    /// See [`ReadHalf::looks_again`](crate::transport::ReadHalf::looks_again).
-    pub(in crate::transport) fn looks_again(&self) -> bool {
-        self.waiter.is_spinning()
-    }
-
     /// See [`ReadHalf::stays_awake`](crate::transport::ReadHalf::stays_awake).
     pub(in crate::transport) fn stays_awake(&self) -> bool {
         self.waiter.stays_awake()
